@@ -64,6 +64,8 @@ void diag_undefer(Diag *d);
 const char *diag_text(const Diag *d);             /* the whole last message, ends in '\n' */
 int diag_status(const Diag *d);                   /* 0 if none, 1, 2, 70 or 130 */
 void diag_reset(Diag *d);
+/* For arena_on_oom(a, diag_oom, d): unwinds with "out of memory". */
+void diag_oom(void *diag);
 
 void diag_push_(Diag *d, DiagFrame *f);
 void diag_pop_(Diag *d, DiagFrame *f);
