@@ -85,7 +85,7 @@ void diag_defer(Diag *d, void (*fn)(void *), void *p)
     vec_push(d->arena, &d->deferred, (Deferred){fn, p});
 }
 
-void diag_undefer(Diag *d) { vec_pop(&d->deferred); }
+void diag_undefer(Diag *d) { d->deferred.n--; }
 
 /* ---- life ---- */
 
