@@ -1,0 +1,60 @@
+/* frontend.h: from a .rt file to a Program: the graph of one step, and how its parameters start. */
+#ifndef RTC_FRONTEND_FRONTEND_H
+#define RTC_FRONTEND_FRONTEND_H
+
+#include "ir/ir.h"
+
+/* A value known at compile time: an option, a setting of the `train` block. */
+typedef enum { SV_NONE, SV_INT, SV_FLOAT, SV_BOOL, SV_STRING, SV_LIST, SV_CALL } StaticKind;
+typedef struct StaticValue StaticValue;
+struct StaticValue {
+    StaticKind kind;
+    Loc loc;
+    int64_t i;               /* INT, BOOL */
+    double f;                /* FLOAT */
+    const char *s;           /* STRING; CALL: the name, as in adamw(lr = 3e-4) */
+    int n;                   /* LIST: elements; CALL: arguments */
+    StaticValue *v;
+    const char **key;        /* CALL: argument names, NULL where positional */
+};
+void static_print(const StaticValue *v, Str *out);        /* as .rt text */
+bool static_number(const StaticValue *v, double *x);      /* INT or FLOAT */
+
+typedef struct {
+    const char *name, *type, *doc;   /* type as written: int, int[depth] */
+    StaticValue value;               /* resolved */
+    StaticValue def;                 /* the default, as evaluated without --set; NONE if there is none */
+    bool set;                        /* given by --set */
+    Loc loc;
+} OptionInfo;
+
+typedef struct { const char *name; StaticValue value; Loc loc; } Setting;  /* one line of `train { }` */
+
+typedef struct { const char *name, *value; } Override;    /* --set NAME=VALUE */
+
+typedef struct {
+    const char *model;       /* name of the model that was built */
+    Graph *graph;            /* roots: OUTPUT per returned value, `aux_loss`, UPDATE per state; owns its memory */
+    Graph *init;             /* one ROOT_INIT per param and state of graph, by name */
+    VEC(OptionInfo) options; /* every hyper-parameter, in order of declaration */
+    VEC(Setting) train;
+    const char *text;        /* the model with its imports inlined: parses to the same program */
+    Arena *arena;
+} Program;
+
+typedef struct {
+    const char *path;        /* FILE.rt; imports are looked up beside the importing file, then in `library` */
+    const char *library;     /* folder of the shipped models, or NULL */
+    const char *model;       /* which model of the file; NULL: the last one */
+    const Override *set;     /* `--set`: options, and settings of the train block (optimizer.lr=1e-3) */
+    int nset;
+    bool training;           /* the static `training` */
+} LoadOptions;
+
+/* Errors go to d (user_error with the place in the .rt text). */
+Program *program_load(Diag *d, const LoadOptions *o);
+void program_free(Program *p);
+/* Parses one value as written on the command line: 4   1e-3   [a, b]   4,4,2,0   adamw(lr=1e-3)   gelu */
+StaticValue static_parse(Diag *d, Arena *a, const char *name, const char *text);
+
+#endif
