@@ -29,7 +29,7 @@ static void known_answers(void **state)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const Known *k = &known[i];
         Philox got = philox_rounds(k->counter, k->k0, k->k1, k->rounds);
-        for (int j = 0; j < 4; j++) { assert_int_equal(got.w[j], k->want.w[j]); }
+        for (int j = 0; j < 4; j++) assert_int_equal(got.w[j], k->want.w[j]);
     }
 }
 
