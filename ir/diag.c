@@ -149,6 +149,13 @@ static const Source *source_of(const Diag *d, Loc loc)
     return loc.file && loc.file <= (uint32_t)d->sources.n ? &d->sources.v[loc.file - 1] : NULL;
 }
 
+const char *diag_source_text(const Diag *d, uint32_t file, size_t *bytes)
+{
+    const Source *s = source_of(d, (Loc){file, 0, 0});
+    *bytes = s ? s->bytes : 0;
+    return s ? s->text : "";
+}
+
 const char *diag_file(const Diag *d, Loc loc)
 {
     const Source *s = source_of(d, loc);

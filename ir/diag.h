@@ -39,6 +39,7 @@ Arena *diag_arena(Diag *d);                       /* lives as long as the Diag *
 
 /* Registers a source text (copied) under the name shown in messages; returns its file number. */
 uint32_t diag_source(Diag *d, const char *name, const char *text, size_t bytes);
+const char *diag_source_text(const Diag *d, uint32_t file, size_t *bytes); /* NUL-terminated */
 const char *diag_file(const Diag *d, Loc loc);    /* its name; "" for NO_LOC */
 int diag_line(const Diag *d, Loc loc, int *col);  /* 1-based; 0 for NO_LOC; columns count characters */
 const char *diag_slice(Diag *d, Loc loc);         /* the text of the range, copied */

@@ -123,6 +123,9 @@ int ix_bare_axis(const Ix *e);                            /* the axis if e is ex
 bool ix_affine(Graph *g, const Ix *e, int axis, const Ix **coef, const Ix **rest);
 int ix_cmp(const Ix *a, const Ix *b);                     /* structural order, stable under renumbering of nodes */
 uint64_t ix_hash_shape(const Ix *e);                      /* structural, without the axis numbers */
+/* Largest (smallest) value over the positions of `space`, as an expression of sizes; NULL if unknown. */
+const Ix *ix_upper(Graph *g, const Ix *e, const Space *space);
+const Ix *ix_lower(Graph *g, const Ix *e, const Space *space);
 /* For all positions of `space` and all sizes: proved, or not known. */
 bool ix_proves_ge0(Graph *g, const Ix *e, const Space *space);
 bool ix_proves_lt(Graph *g, const Ix *a, const Ix *b, const Space *space);
@@ -287,6 +290,9 @@ Edge graph_top(Graph *g, const Space *space, int nout, Edge e, const Ix *width);
 Edge graph_scat(Graph *g, const Space *space, int nout, Edge e, const Ix *const *key);
 Edge graph_scan(Graph *g, const Space *space, int axis, bool exclusive, bool reverse, Edge e);
 Edge graph_branch(Graph *g, const Space *space, Edge cond, Edge a, Edge b);
+
+/* A stored copy of e (an OP_stop node that no identity removes): for operands that must be tensors. After differentiation only. */
+Edge graph_copy(Graph *g, const Space *space, Edge e);
 
 Edge edge_identity(Graph *g, Node *n);
 Edge edge_comp(Graph *g, Edge e, const Map *m, const Space *to);  /* e read through m; decided reads dissolve */
