@@ -32,6 +32,16 @@ static bool looks_like_html(const unsigned char *p, size_t n)
     return !strncmp(low, "<!doctype html", 14) || !strncmp(low, "<html", 5);
 }
 
+/* What UTF-8 texts hold: no control characters but white space, backspace and escape. */
+static bool looks_like_text(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool control = p[i] < 32 && !(p[i] >= 8 && p[i] <= 13) && p[i] != 27;
+        if (control || p[i] >= 0xfe) return false;
+    }
+    return true;
+}
+
 static FileKind sniff(const unsigned char *p, size_t n)
 {
     if (n == 0) return FILE_EMPTY;
@@ -44,7 +54,7 @@ static FileKind sniff(const unsigned char *p, size_t n)
     if (starts(p, n, "\xc8\xd8\x34\x01") || starts(p, n, "\xe1\xd9\x34\x01")) {
         return FILE_LLMC_TOKENS;             /* 20240520 and 20240801, little-endian */
     }
-    return memchr(p, 0, n) ? FILE_BINARY : FILE_TEXT;
+    return looks_like_text(p, n) ? FILE_TEXT : FILE_BINARY;
 }
 
 static FileKind kind_of_mode(const struct stat *s)

@@ -23,7 +23,7 @@ typedef enum {
     FILE_PICKLE,
     FILE_GZIP,
     FILE_LLMC_TOKENS,
-    FILE_TEXT,         /* no NUL in the first bytes */
+    FILE_TEXT,         /* no control characters in the first bytes */
     FILE_BINARY,
 } FileKind;
 
