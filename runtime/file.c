@@ -47,11 +47,13 @@ static FileKind sniff(const unsigned char *p, size_t n)
     if (n == 0) return FILE_EMPTY;
     if (starts(p, n, "version https://git-lfs")) return FILE_LFS_POINTER;
     if (looks_like_html(p, n)) return FILE_HTML;
-    if (n >= 10 && p[8] == '{' && p[5] == 0 && p[6] == 0 && p[7] == 0) return FILE_SAFETENSORS;
+    if (n >= 10 && !memcmp(p + 4, "\0\0\0\0{", 5) && memchr("\"} \n", p[9], 4)) {
+        return FILE_SAFETENSORS;
+    }
     if (starts(p, n, "PK\x03\x04")) return FILE_ZIP;
     if (n > 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5) return FILE_PICKLE;
     if (starts(p, n, "\x1f\x8b")) return FILE_GZIP;
-    if (starts(p, n, "\xc8\xd8\x34\x01") || starts(p, n, "\xe1\xd9\x34\x01")) {
+    if (starts(p, n, "\x88\xd8\x34\x01") || starts(p, n, "\xa1\xd9\x34\x01")) {
         return FILE_LLMC_TOKENS;             /* 20240520 and 20240801, little-endian */
     }
     return looks_like_text(p, n) ? FILE_TEXT : FILE_BINARY;

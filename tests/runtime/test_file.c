@@ -237,7 +237,7 @@ static void kinds(void **state)
         {"PK\x03\x04zzzz", 8, FILE_ZIP},
         {"\x80\x02}q", 4, FILE_PICKLE},
         {"\x1f\x8b\x08\0", 4, FILE_GZIP},
-        {"\xc8\xd8\x34\x01\x01\0\0\0", 8, FILE_LLMC_TOKENS},
+        {"\x88\xd8\x34\x01\x01\0\0\0", 8, FILE_LLMC_TOKENS},
         {"To be", 5, FILE_TEXT},
         {"a\0b", 3, FILE_BINARY},
     };
