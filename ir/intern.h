@@ -27,11 +27,13 @@ struct Tables {
     ProofMemo *proof;
     int quiet;                         /* > 0 while proving: overflow is a failed proof, not an error */
     bool overflow;
+    const Edge *renewing;              /* while graph_rewrite runs: what replaces each old node */
 };
 
 const Atom *atom_axis(Graph *g, int axis);
 const Ix *ix_product(Graph *g, int64_t coef, int n, const Atom *const *f); /* coef * atoms, in atom order */
 Node *node_intern(Graph *g, const Node *proto);
+bool node_lookup(Graph *g, const Node *proto, Node **found);
 void tables_reset_nodes(Graph *g);     /* after nodes were renumbered */
 const Ix *ix_remap_loads(Graph *g, const Ix *e, Edge (*fn)(void *ctx, Edge e), void *ctx, const Space *space);
 

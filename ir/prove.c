@@ -7,7 +7,7 @@
  *
  *     axis i           [0, extent - 1]
  *     a % c            [0, c - 1]
- *     a // c           c * (a // c) lies in [a - c + 1, a]
+ *     a // c           from the definition of floor
  *     min, max         one of both operands
  *     load             the range of the int node (top: positions of its axis; checked inputs)
  */
@@ -121,9 +121,13 @@ static bool prove_atom(Graph *g, const Ix *e, const Atom *x, const Space *sp, in
         if (prove_between(g, coef, rest, sign, ix_const(g, 0), ix_sub(g, x->b, ix_const(g, 1)), sp, depth)) return true;
         return sign < 0 && prove(g, x->a, sp, depth + 1) && prove_between(g, coef, rest, sign, NULL, x->a, sp, depth);
     case AT_DIV: {
-        const Ix *lowest = ix_add(g, ix_sub(g, x->a, x->b), ix_const(g, 1));
+        /* all are integers, so rest + k * (a // c) >= 0 follows from
+         *   k < 0:  c * (rest + 1) - 1 + k * a >= 0        k > 0:  c * (rest - k + 1) + k * a >= 0 */
+        const Ix *one = ix_const(g, 1);
         if (sign > 0 && prove(g, x->a, sp, depth + 1) && prove(g, rest, sp, depth + 1)) return true;
-        return prove(g, ix_add(g, ix_mul(g, x->b, rest), ix_mul(g, coef, sign > 0 ? lowest : x->a)), sp, depth + 1);
+        const Ix *r = sign > 0 ? ix_sub(g, rest, ix_sub(g, coef, one)) : ix_add(g, rest, one);
+        const Ix *p = ix_add(g, ix_mul(g, x->b, r), ix_mul(g, coef, x->a));
+        return prove(g, sign > 0 ? p : ix_sub(g, p, one), sp, depth + 1);
     }
     case AT_MIN:
     case AT_MAX: return prove_choice(g, x, coef, rest, sign, sp, depth);
@@ -134,10 +138,30 @@ static bool prove_atom(Graph *g, const Ix *e, const Atom *x, const Space *sp, in
     }
 }
 
+/* k * p + c >= 0 is p + floor(c / k) >= 0. */
+static const Ix *reduce_gcd(Graph *g, const Ix *e)
+{
+    int64_t k = 0;
+    for (int i = 0; i < e->nterm; i++) {
+        int64_t a = e->t[i].coef < 0 ? -e->t[i].coef : e->t[i].coef;
+        while (k) {
+            int64_t r = a % k;
+            a = k, k = r;
+        }
+        k = a;
+    }
+    if (k <= 1) return e;
+    int64_t down = e->c / k - (e->c % k < 0);
+    const Ix *p = ix_const(g, down);
+    for (int i = 0; i < e->nterm; i++) p = ix_add(g, p, ix_product(g, e->t[i].coef / k, e->t[i].n, e->t[i].f));
+    return p;
+}
+
 static bool prove(Graph *g, const Ix *e, const Space *space, int depth)
 {
     if (g->tables->overflow || depth > MAX_DEPTH) return false;
     if (ix_is_const(e)) return e->c >= 0;
+    e = reduce_gcd(g, e);
     if (!e->axes) space = NULL;
     int facts = g->tables->ge0.n + g->tables->ranges.n;
     ProofMemo *m = &g->tables->proof[hash_mix(e->uid, space ? space->uid : 0) & (MEMO - 1)];
