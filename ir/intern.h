@@ -27,6 +27,7 @@ struct Tables {
     ProofMemo *proof;
     int quiet;                         /* > 0 while proving: overflow is a failed proof, not an error */
     bool overflow;
+    struct SumIndex *sums;             /* fold_exchange.c: sums by the nodes they multiply */
     const Edge *renewing;              /* while graph_rewrite runs: what replaces each old node */
 };
 
