@@ -105,6 +105,11 @@ Expr *expr_list(Parse *p, Loc loc, ExprVec list)
     return e;
 }
 
+Expr *expr_alone(Parse *p, Loc loc, ExprVec list)
+{
+    return list.n == 1 ? list.v[0] : expr_list(p, loc, list);
+}
+
 Expr *expr_unary(Parse *p, Loc loc, UnaryOp op, Expr *x)
 {
     Expr *e = expr_new(p, EX_UNARY, loc, x->depth);
@@ -203,7 +208,7 @@ Type type_new(Parse *p, Loc loc, Name name, bool is_list, Expr *length)
     for (int i = 0; i < COUNT(names); i++)
         if (strcmp(names[i], name.s) == 0) return (Type){kinds[i], is_list, length, loc};
     const char *near = nearest_word(name.s, names, COUNT(names));
-    user_error(p->d, name.loc, "`%s` is not a type: they are `int`, `float`, `bool`, `string`%s%s%s",
+    user_error(p->d, name.loc, "`%s` is not a type; types are `int` `float` `bool` `string`%s%s%s",
                name.s, near ? "\nhint: `" : "", near ? near : "", near ? "`?" : "");
 }
 
@@ -320,7 +325,10 @@ Stmt *stmt_require(Parse *p, Loc loc, Expr *cond, const char *message)
     return s;
 }
 
-static int deeper_block(int depth, Block block) { return block.depth > depth ? block.depth : depth; }
+static int deeper_block(int depth, Block below)
+{
+    return below.depth > depth ? below.depth : depth;
+}
 
 Stmt *stmt_if(Parse *p, Loc loc, Expr *cond, Block then, Block otherwise)
 {

@@ -14,7 +14,7 @@
  *          | Use(Place place, expr value) | Init(Lhs lhs, expr value) | Update(Lhs lhs, expr value)
  *          | Aux(expr) | Return(expr* values) | Require(expr cond, string message)
  *          | If(expr cond, Block then, Block otherwise)
- *          | For(name, expr from, expr? to, Block body)      to is NULL: over the elements of a list
+ *          | For(name, expr from, expr? to, Block body)      no to: over the elements of a list
  *          | Annotated(name, Arg* args, Block body)          @chunk(t, 4) ...
  *          | Fn(Fn)
  *   Lhs    = (name, bool is_indexed, Index* indices)
@@ -263,7 +263,7 @@ typedef struct {
     Type type;
     Expr *value;     /* default, or NULL */
     Name module;     /* is_pass */
-    const char *doc; /* text of the `##` comments that belong to it, lines joined by '\n'; or NULL */
+    const char *doc; /* text of its `##` comments, lines joined by '\n'; or NULL */
     Loc loc;
 } Option;
 typedef VEC(Option) OptionVec;

@@ -5,6 +5,8 @@
  * An expression stays on its line; statements and options have one each, indented by depth.
  */
 #include "frontend/ast.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 const char *unary_name(UnaryOp op) { return op == UN_NEG ? "-" : "not"; }
 
@@ -149,12 +151,15 @@ static void print_access(Str *out, const Expr *e)
     str_add(out, ")");
 }
 
-/* With a `.` or an exponent, so that it reads as a number with a fraction. */
+/* The shortest digits that read as f, with a `.` or an exponent to tell it from an Int. */
 static void print_float(Str *out, double f)
 {
-    size_t before = out->n;
-    str_printf(out, "%.17g", f);
-    if (!strpbrk(out->s + before, ".en")) str_add(out, ".0");
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, f);
+        if (strtod(text, NULL) == f) break;
+    }
+    str_printf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
 }
 
 void ast_print_expr(Str *out, const Expr *e)

@@ -20,11 +20,6 @@ static const char *place_of(const Mistake *m, int i)
     return arena_printf(m->p->scratch, "%d:%d", line, col);
 }
 
-static bool is_adjacent(const Mistake *m, int i)
-{
-    return i > 0 && m->t[i - 1].end == m->t[i].begin;
-}
-
 static bool is_comparison(int kind)
 {
     return kind == EQ || kind == NE || kind == '<' || kind == '>' || kind == LE || kind == GE ||
@@ -68,7 +63,7 @@ static void comma_at_end(const Mistake *m)
 {
     int kind = KIND(m->at);
     if (KIND(m->at - 1) != ',' || (kind != ')' && kind != ']') || kind == '}') return;
-    mistake_say(m, m->at, "expected one more behind the `,` before `%c`", kind);
+    mistake_say(m, m->at, "expected one more after the `,`, before `%c`", kind);
 }
 
 /* ---- names ---- */
@@ -96,11 +91,10 @@ static const char *what_is_named(const Mistake *m)
 static void keyword_as_name(const Mistake *m)
 {
     int kind = KIND(m->at);
-    bool is_value = m->can[INT] && mistake_same_line(m, m->at - 1, m->at);
-    if (!token_is_keyword(kind) || kind == NOT || (!wants_name(m) && !is_value)) return;
-    if (!mistake_same_line(m, m->at - 1, m->at) && KIND(m->at - 1) != ',' && KIND(m->at - 1) != '(' &&
-        KIND(m->open) != '{')
-        return;
+    bool same_line = mistake_same_line(m, m->at - 1, m->at);
+    bool in_list = KIND(m->at - 1) == ',' || KIND(m->at - 1) == '(';
+    if (!token_is_keyword(kind) || (!same_line && !in_list)) return;
+    if (!wants_name(m) && !m->can[INT]) return;
     mistake_say(m, m->at, "%s is a %s and can't name %s", WORD(m->at),
                 kind == REDUCE ? "reduction" : "keyword", what_is_named(m));
 }
@@ -132,8 +126,7 @@ static void form_broken(const Mistake *m)
         if (KIND(m->at - 1) != forms[i].kind || m->can[INT]) continue;
         const char *need = forms[i].kind == IMPORT ? "a file in quotes"
                            : forms[i].kind == TRAIN ? "its settings" : "a name";
-        bool as_name = token_is_keyword(forms[i].kind) && strchr("=[.,):~", KIND(m->at)) &&
-                       KIND(m->at);
+        bool as_name = token_is_keyword(forms[i].kind) && kind_in(KIND(m->at), "=[.,):~");
         mistake_say(m, m->at, "`%s` needs %s: `%s`%s%s%s", text_of(m, m->at - 1, m->at - 1), need,
                     forms[i].form, as_name ? "\n`" : "",
                     as_name ? text_of(m, m->at - 1, m->at - 1) : "",
@@ -175,7 +168,7 @@ static void foreign_word(const Mistake *m)
 
 /* ---- declarations ---- */
 
-/* The token with which a declaration `param w[...]` begins whose last token is before m->at; or -1. */
+/* The `param` or `state` whose declaration ends right before m->at, with `]` or its name; or -1. */
 static int declaration_before(const Mistake *m)
 {
     int i = m->at - 1;
@@ -203,7 +196,8 @@ static void use_without_name(const Mistake *m)
     while (i >= 0 && (KIND(i) == NAME || KIND(i) == '.' || KIND(i) == ']'))
         i = KIND(i) == ']' ? m->t[i].match - 1 : i - 1;
     if (KIND(i) == USE)
-        mistake_say(m, m->at, "`use` gives a name: `use NAME = %s(...)`", text_of(m, i + 1, m->at - 1));
+        mistake_say(m, m->at, "`use` gives a name: `use NAME = %s(...)`",
+                    text_of(m, i + 1, m->at - 1));
 }
 
 /* `module m(dim = 512)`, `module m(int dim)` */
@@ -215,6 +209,25 @@ static void option_without_type(const Mistake *m)
         mistake_say(m, m->at, "an option is written with its name first: `%s: %s`",
                     text_of(m, m->at, m->at), name);
     mistake_say(m, m->at, "option `%s` needs a type: `%s: int`", name, name);
+}
+
+/* `module m { ... }` */
+static void options_missing(const Mistake *m)
+{
+    int kind = KIND(m->at - 2);
+    if (KIND(m->at - 1) == NAME && (kind == MODULE || kind == MODEL))
+        mistake_say(m, m->at, "expected `(` before %s: `%s()` has no options", WORD(m->at),
+                    text_of(m, m->at - 2, m->at - 1));
+}
+
+/* `train { a: 1, b: 2 }` */
+static void setting_like_json(const Mistake *m)
+{
+    int head = -1;
+    if (KIND(m->open) == '{') mistake_bracket(m, m->open, &head);
+    if (KIND(head) != TRAIN) return;
+    if (KIND(m->at) == ',' || KIND(m->at) == ':')
+        mistake_say(m, m->at, "settings are written `name = value`, one after the other");
 }
 
 static void let_with_type(const Mistake *m)
@@ -247,15 +260,15 @@ static void reduction_without_index(const Mistake *m)
     if (index)
         mistake_say(m, m->at, "`%s` needs its indices: `%s[%s] %s`", word, word, index,
                     text_of(m, m->at, m->t[m->at + 1].match));
-    mistake_say(m, m->at, "`%s` needs its indices: `%s[i] x[i]`\n`%s` is a reduction and can't be the "
-                          "name of a value", word, word, word);
+    mistake_say(m, m->at, "`%s` needs its indices: `%s[i] x[i]`\n"
+                          "`%s` is a reduction and can't be the name of a value", word, word, word);
 }
 
 static bool ends_operand(int kind)
 {
-    return kind == ',' || kind == '=' || kind == AND || kind == OR || kind == NOT || kind == ';' ||
-           kind == '|' || kind == ':' || kind == DOTS || is_comparison(kind) || kind == 0 ||
-           token_is_keyword(kind);
+    bool is_mark = kind == 0 || kind_in(kind, "([{}]),=;|:~@");
+    bool is_word = token_is_keyword(kind) && kind != REDUCE && kind != TRUE && kind != FALSE;
+    return is_mark || is_word || is_comparison(kind) || kind == DOTS || kind == BAD;
 }
 
 /* The first (step -1) or last (step 1) token of the operand of a comparison next to token i. */
@@ -263,11 +276,8 @@ static int operand_end(const Mistake *m, int i, int step)
 {
     for (int k = i + step;; k += step) {
         int kind = KIND(k);
-        bool leaves = strchr(step < 0 ? "([{" : ")]}", kind) != NULL; /* also where the file ends */
-        bool goes_in = strchr(step < 0 ? ")]" : "([", kind) != NULL;
-        if (leaves || (!goes_in && kind != REDUCE && ends_operand(kind)) || kind == '{' || kind == BAD)
-            return k - step;
-        if (goes_in && m->t[k].match < 0) return k - step;
+        bool goes_in = kind_in(kind, step < 0 ? ")]" : "([");
+        if (goes_in ? m->t[k].match < 0 : ends_operand(kind)) return k - step;
         if (goes_in) k = m->t[k].match;
     }
 }
@@ -280,8 +290,8 @@ static void chained_comparison(const Mistake *m)
     int first = operand_end(m, op, -1), last = operand_end(m, m->at, 1);
     if (last <= m->at || first >= op)
         mistake_say(m, m->at, "comparisons don't chain: write `a < b and b < c`");
-    mistake_say(m, m->at, "comparisons don't chain: write `%s and %s`", text_of(m, first, m->at - 1),
-                text_of(m, middle, last));
+    mistake_say(m, m->at, "comparisons don't chain: write `%s and %s`",
+                text_of(m, first, m->at - 1), text_of(m, middle, last));
 }
 
 /* `if n = 3 { ... }` */
@@ -301,19 +311,23 @@ static const struct {
     {"<>", "write `!=`"},        {"+=", "write `a = a + b`"},
     {"-=", "write `a = a - b`"}, {"*=", "write `a = a * b`"},
     {"/=", "write `a = a / b`"}, {"++", "write `a = a + 1`"},
-    {"/*", "a comment begins with `#`"},
+    {"/*", "a comment begins with `#`"}, {"===", "write `==`"},
+    {"!==", "write `!=`"},
 };
 
-/* Two characters that are one operator elsewhere. */
+/* Two tokens that are one operator elsewhere. */
 static void foreign_operator(const Mistake *m)
 {
-    if (!is_adjacent(m, m->at)) return;
-    const char *both = text_of(m, m->at - 1, m->at);
-    for (int i = 0; i < COUNT(pairs); i++)
-        if (strcmp(both, pairs[i].pair) == 0)
-            mistake_say(m, m->at - 1, "`%s` is not part of the language: %s", both, pairs[i].hint);
-    if (strcmp(both, "===") == 0 || strcmp(both, "!==") == 0)
-        mistake_say(m, m->at - 1, "`%s` is not part of the language: write `%.2s`", both, both);
+    for (int last = m->at; last <= m->at + 1; last++) {
+        if (last < 1 || !KIND(last) || m->t[last - 1].end != m->t[last].begin) continue;
+        const char *both = text_of(m, last - 1, last);
+        for (int i = 0; i < COUNT(pairs); i++)
+            if (strcmp(both, pairs[i].pair) == 0)
+                mistake_say(m, last - 1, "`%s` is not part of the language: %s", both,
+                            pairs[i].hint);
+    }
+    if (KIND(m->at) == FLOORDIV && !mistake_same_line(m, m->at - 1, m->at))
+        mistake_say(m, m->at, "a comment begins with `#`");
 }
 
 static void dots(const Mistake *m)
@@ -327,6 +341,14 @@ static void dots(const Mistake *m)
     if (KIND(m->at + 1) == INT && m->can[INT])
         mistake_say(m, m->at, "a number needs a digit before the point: `0.%s`",
                     text_of(m, m->at + 1, m->at + 1));
+}
+
+/* `x[0:3]` */
+static void slice(const Mistake *m)
+{
+    if (KIND(m->at) == ':' && KIND(m->open) == '[' && mistake_ends_value(m, m->open - 1))
+        mistake_say(m, m->at, "there are no slices: the index says how far it goes, "
+                              "`let y[i: 3] = x[i]`; all of an axis is `x[..]`");
 }
 
 static void not_inside(const Mistake *m)
@@ -349,6 +371,21 @@ static void colon_for_block(const Mistake *m)
         mistake_say(m, m->at, "a block stands in braces: `{ ... }`");
 }
 
+static bool is_if_behind_value(const Mistake *m, int i)
+{
+    return KIND(i) == IF && mistake_ends_value(m, i - 1) && mistake_same_line(m, i - 1, i);
+}
+
+/* `x if c else y` */
+static void value_before_if(const Mistake *m)
+{
+    int i = m->at;
+    if (KIND(i) == ELSE)
+        while (i > 0 && mistake_same_line(m, i - 1, m->at) && KIND(i) != IF) i--;
+    if (is_if_behind_value(m, i))
+        mistake_say(m, i, "the condition comes first: `if c { a } else { b }`");
+}
+
 static void misplaced_else(const Mistake *m)
 {
     if (KIND(m->at) != ELSE) return;
@@ -360,13 +397,20 @@ static void misplaced_else(const Mistake *m)
 static void choice_without_else(const Mistake *m)
 {
     if (KIND(m->at - 1) == '}' && m->can[ELSE] && !m->can[LET])
-        mistake_say(m, m->at, "an `if` that gives a value needs an `else`: `if c { a } else { b }`");
+        mistake_say(m, m->at, "an `if` that gives a value needs an `else`: "
+                              "`if c { a } else { b }`");
 }
 
 static void require_without_message(const Mistake *m)
 {
     if (m->can[','] && m->can['+'] && !m->can[RETURN] && KIND(m->open) == '{')
-        mistake_say(m, m->at, "`require` needs a message: `require n > 0, \"n must be positive\"`");
+        mistake_say(m, m->at, "`require` needs a message: `require n > 0, \"n is a count\"`");
+}
+
+static void aux_with_name(const Mistake *m)
+{
+    if (KIND(m->at - 1) == AUX && KIND(m->at) == '=')
+        mistake_say(m, m->at, "`aux` takes a value without `=`: `aux 0.1 * x`");
 }
 
 static void return_without_value(const Mistake *m)
@@ -400,7 +444,10 @@ static void call_as_statement(const Mistake *m)
     int i = lhs_before(m);
     if (i < 0 || (KIND(m->at) != '(' && !(KIND(m->at) == '.' && KIND(m->at + 1) == NAME))) return;
     if (KIND(m->open) != '{') return;
-    mistake_say(m, i, "a call alone has no effect: `let y = %s...(...)`", text_of(m, i, m->at - 1));
+    int last = m->at;
+    while (KIND(last) == '.' || KIND(last) == NAME) last++;
+    if (KIND(last) == '(' && m->t[last].match > 0) last = m->t[last].match;
+    mistake_say(m, i, "a call alone has no effect: `let y = %s`", text_of(m, i, last));
 }
 
 static void wrong_level(const Mistake *m)
@@ -408,8 +455,9 @@ static void wrong_level(const Mistake *m)
     int kind = KIND(m->at);
     bool is_item = kind == MODULE || kind == MODEL || kind == IMPORT || kind == TRAIN;
     if (m->can[IMPORT] && (token_is_keyword(kind) || kind == '@' || kind == NAME))
-        mistake_say(m, m->at, "%s can't stand at the top of a file, only `import`, `module`, `model`, "
-                              "`fn`, `let`, `train`%s", WORD(m->at), mistake_indent(m));
+        mistake_say(m, m->at, "%s can't stand at the top of a file, only "
+                              "`import`, `module`, `model`, `fn`, `let`, `train`%s",
+                    WORD(m->at), mistake_indent(m));
     if (m->can[RETURN] && is_item)
         mistake_say(m, m->at, "%s stands at the top of a file, but %s is open%s", WORD(m->at),
                     mistake_bracket(m, m->open, NULL), mistake_indent(m));
@@ -418,13 +466,14 @@ static void wrong_level(const Mistake *m)
 void mistake_known(const Mistake *m)
 {
     static void (*const rules[])(const Mistake *) = {
-        bracket_left_open,   bracket_closes_nothing, comma_in_merge,      foreign_word,
-        foreign_operator,    dots,                   param_unfinished,    use_without_name,
-        option_without_type, let_with_type,          chained_comparison,  not_inside,
-        assign_for_compare,  reduction_without_index, return_without_value, keyword_as_name,
-        form_broken,         comma_at_end,           semicolon,           colon_for_block,
-        misplaced_else,      choice_without_else,    values_side_by_side, call_as_statement,
-        wrong_level,         require_without_message,
+        bracket_left_open,  bracket_closes_nothing,  comma_in_merge,       setting_like_json,
+        foreign_word,       foreign_operator,        dots,                 param_unfinished,
+        use_without_name,   option_without_type,     options_missing,      let_with_type,
+        chained_comparison, not_inside,              assign_for_compare,   slice,
+        aux_with_name,      reduction_without_index, return_without_value, value_before_if,
+        keyword_as_name,    form_broken,             comma_at_end,         semicolon,
+        colon_for_block,    misplaced_else,          choice_without_else,  values_side_by_side,
+        call_as_statement,  wrong_level,             require_without_message,
     };
     for (int i = 0; i < COUNT(rules); i++) rules[i](m);
 }

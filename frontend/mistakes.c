@@ -41,7 +41,7 @@ void mistake_say(const Mistake *m, int i, const char *fmt, ...)
 
 /* ---- brackets ---- */
 
-/* The token that the construct of a `{` or `(` begins with: `fn`, `module`, `if`, ...; or itself. */
+/* The token that the construct of a `{` or `(` begins with (`fn`, `module`, `if`), or itself. */
 static int bracket_head(const Mistake *m, int open)
 {
     int i = open - 1;
@@ -49,14 +49,13 @@ static int bracket_head(const Mistake *m, int open)
         i = m->t[i].match - 1;
     if (mistake_kind(m, i) == NAME) i--;
     int kind = mistake_kind(m, i);
-    if (kind == FN || kind == MODULE || kind == MODEL || kind == TRAIN || kind == ELSE || kind == '@')
-        return i;
+    static const int heads[] = {FN, MODULE, MODEL, TRAIN, ELSE, '@'};
+    for (int k = 0; k < COUNT(heads); k++)
+        if (kind == heads[k]) return i;
     if (m->t[open].kind != '{') return open;
-    for (i = open - 1; i >= 0; i--) {
-        kind = m->t[i].kind;
-        if (kind == IF || kind == FOR) return i;
-        if (m->t[i].match >= 0 && m->t[i].match < i) i = m->t[i].match;
-        else if (strchr("([{", kind)) break;
+    for (i = open - 1; i >= 0 && !kind_in(m->t[i].kind, "([{"); i--) {
+        if (m->t[i].kind == IF || m->t[i].kind == FOR) return i;
+        if (m->t[i].match >= 0) i = m->t[i].match;
     }
     return open;
 }
@@ -134,7 +133,7 @@ static Wanted wanted(const Mistake *m)
     if (value) want(&w, "a value");
     else if (statement) want(&w, "a statement");
     else if (can[IMPORT]) want(&w, "`module`, `model`, `fn`, `let`, `import` or `train`");
-    else if (can[NAME]) want(&w, "a name");
+    else if (can[NAME]) want(&w, mistake_kind(m, m->at - 1) == ':' ? "a type" : "a name");
     if (can[STRING] && !value) want(&w, "a string");
     want_chars(m, &w, whole ? ",=" : value ? "" : can['='] || can[','] ? ",=" : ",([");
     want_chars(m, &w, value ? ")]" : "~)]{}");

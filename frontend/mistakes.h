@@ -20,6 +20,11 @@ typedef struct {
 /* Reports the mistake if it is a known one. */
 void mistake_known(const Mistake *m);
 
+static inline bool kind_in(int kind, const char *chars)
+{
+    return kind > 0 && kind < 256 && strchr(chars, kind);
+}
+
 int mistake_kind(const Mistake *m, int i);          /* of token i; 0 outside the file */
 const char *mistake_word(const Mistake *m, int i);  /* "`x`", "the end of the file" */
 bool mistake_ends_value(const Mistake *m, int i);   /* may token i be the last one of a value? */

@@ -30,6 +30,7 @@ Expr *expr_string(Parse *p, Loc loc, const char *s);
 Expr *expr_bool(Parse *p, Loc loc, bool b);
 Expr *expr_name(Parse *p, Name name);
 Expr *expr_list(Parse *p, Loc loc, ExprVec list);
+Expr *expr_alone(Parse *p, Loc loc, ExprVec list); /* the only one, or their list */
 Expr *expr_unary(Parse *p, Loc loc, UnaryOp op, Expr *x);
 Expr *expr_binary(Parse *p, Loc loc, BinaryOp op, Expr *a, Expr *b);
 Expr *expr_access(Parse *p, Loc loc, Expr *base, IndexVec indices);

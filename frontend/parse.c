@@ -1,6 +1,7 @@
 /* parse.c: one file from text to tree, and its `##` comments to what they document. */
 #include "frontend/parse.h"
 #include "frontend/node.h"
+#include "frontend/parser.h"
 
 static void free_scratch(void *arena) { arena_free(arena); }
 
@@ -29,8 +30,10 @@ static int doc_from(const Parse *p, int line)
 static const char *doc_above(Parse *p, int line)
 {
     int to = doc_from(p, line), from = to;
-    while (from > 0 && p->docs.v[from - 1].alone && p->docs.v[from - 1].line == line - (to - from) - 1)
-        from--;
+    for (; from > 0; from--) {
+        const Doc *doc = &p->docs.v[from - 1];
+        if (!doc->alone || doc->line != line - (to - from) - 1) break;
+    }
     return join_docs(p, from, to);
 }
 
@@ -68,24 +71,38 @@ static void document(Parse *p)
     }
 }
 
-AstFile *rt_parse(Diag *d, Arena *a, uint32_t source)
+/* Parses into p. */
+static void parse(Parse *p, int first)
 {
     size_t bytes;
-    const char *text = diag_source_text(d, source, &bytes);
+    p->text = diag_source_text(p->d, p->source, &bytes);
     if (bytes > MOST_BYTES)
-        diag_fail(d, "%s: a source of %zu bytes is too large: at most %zu",
-                  diag_file(d, (Loc){source, 0, 0}), bytes, MOST_BYTES);
-    Parse p = {.d = d, .a = a, .source = source, .text = text, .bytes = (uint32_t)bytes};
-    p.scratch = arena_new();
-    if (!p.scratch) diag_oom(d);
-    diag_defer(d, free_scratch, p.scratch);
-    arena_on_oom(p.scratch, diag_oom, d);
-    p.file = NEW(a, AstFile);
-    p.file->source = source;
-    tokens_scan(&p);
-    node_parse(&p);
-    document(&p);
-    diag_undefer(d);
-    arena_free(p.scratch);
+        diag_fail(p->d, "%s: a source of %zu bytes is too large: at most %zu",
+                  diag_file(p->d, (Loc){p->source, 0, 0}), bytes, MOST_BYTES);
+    p->bytes = (uint32_t)bytes;
+    p->scratch = arena_new();
+    if (!p->scratch) diag_oom(p->d);
+    diag_defer(p->d, free_scratch, p->scratch);
+    arena_on_oom(p->scratch, diag_oom, p->d);
+    p->file = NEW(p->a, AstFile);
+    p->file->source = p->source;
+    tokens_scan(p, first);
+    node_parse(p);
+    document(p);
+    diag_undefer(p->d);
+    arena_free(p->scratch);
+}
+
+AstFile *rt_parse(Diag *d, Arena *a, uint32_t source)
+{
+    Parse p = {.d = d, .a = a, .source = source};
+    parse(&p, 0);
     return p.file;
+}
+
+Expr *rt_parse_value(Diag *d, Arena *a, uint32_t source)
+{
+    Parse p = {.d = d, .a = a, .source = source};
+    parse(&p, VALUE);
+    return p.value;
 }

@@ -9,4 +9,7 @@
  * Limits, each an error of its own: 16 MiB, 1,000,000 tokens, 256 open brackets, AST_DEPTH. */
 AstFile *rt_parse(Diag *d, Arena *a, uint32_t source);
 
+/* The same for a source that is one expression, as in `--set hidden=[64, 32]`; `4, 4, 2` is a List. */
+Expr *rt_parse_value(Diag *d, Arena *a, uint32_t source);
+
 #endif

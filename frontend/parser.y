@@ -61,6 +61,7 @@ static void rt_yyerror(Loc *loc, Parse *p, const char *message);
 %token <token> INT "an integer" FLOAT "a number" STRING "a string"
 %token <token> REDUCE "a reduction" BAD "what is no word"
 %token DOTS "`..`" EQ "`==`" NE "`!=`" LE "`<=`" GE "`>=`" FLOORDIV "`//`"
+%token VALUE "a value alone"
 %token END 0 "the end of the file"
 
 %type <expr> expr conj neg comp sum term reduction prod unary power atom fill otherwise postfix
@@ -90,6 +91,10 @@ static void rt_yyerror(Loc *loc, Parse *p, const char *message);
 %type <item> item
 
 %%
+
+input : file
+      | VALUE expr_list                     { p->value = expr_alone(p, @2, $2); }
+      ;
 
 file : %empty
      | file item                            { vec_push(p->a, &p->file->items, $2); }

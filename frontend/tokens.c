@@ -200,7 +200,7 @@ static void match_bracket(Parse *p, Token *t, int i, int *open, int *depth)
 }
 
 /* Splits the file up to the first BAD token or its end, which stands right behind the last word. */
-void tokens_scan(Parse *p)
+void tokens_scan(Parse *p, int first)
 {
     yyscan_t scanner;
     if (rt_yylex_init_extra(p, &scanner) != 0) diag_oom(p->d);
@@ -208,7 +208,8 @@ void tokens_scan(Parse *p)
     rt_yy_scan_bytes(p->text + p->offset, (int)(p->bytes - p->offset), scanner);
 
     int open[MOST_NESTED], depth = 0;
-    Token t;
+    Token t = {.kind = first, .match = -1, .begin = p->offset, .end = p->offset};
+    if (first) vec_push(p->scratch, &p->tokens, t);
     do {
         Loc loc = {p->source, 0, 0};
         t = (Token){.match = -1};

@@ -46,10 +46,12 @@ typedef struct Parse {
     VEC(Token) tokens;
     VEC(Doc) docs;
     int at; /* the token that the parser is looking at */
-    AstFile *file;
+    AstFile *file;  /* what the parse gives, */
+    Expr *value;    /* or for rt_parse_value */
 } Parse;
 
-void tokens_scan(Parse *p);
+/* `first` is VALUE, a token without text that asks for a value, or 0. */
+void tokens_scan(Parse *p, int first);
 
 /* Called by the lexer. */
 int token_word(Parse *p, const char *text, size_t n, TokenValue *value);
