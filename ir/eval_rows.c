@@ -83,6 +83,9 @@ void box_rows(const Box *b, RowFn *fn, void *ctx)
     }
 }
 
+/* No row of the box is longer, also after box_merge. */
+static int row_length(const Box *b) { return b->count < ROW ? (int)b->count : ROW; }
+
 /* ---- index expressions ---- */
 
 typedef struct RowAtom {
@@ -159,7 +162,7 @@ RowIx *row_ix(Eval *ev, const Ix *e, const Box *b)
         else r->nterm++;
     }
     r->constant = e->axes == 0 && !e->loads;
-    r->row = NEW_N(ev->scratch, int64_t, ROW);
+    r->row = NEW_N(ev->scratch, int64_t, row_length(b));
     return r;
 }
 
@@ -190,11 +193,12 @@ const int64_t *row_ix_values(Row *r, RowIx *e, const int64_t *pos, int n)
         RowTerm *t = &e->t[k];
         /* a term that doesn't move along the row is computed once; a load may still be bad everywhere */
         int once = (t->axes >> r->last & 1) == 0 ? 1 : n;
+        bool was_bad = r->any_bad && r->bad[0];
         int64_t term[ROW];
         for (int i = 0; i < once; i++) term[i] = t->coef;
         for (int j = 0; j < t->n; j++) atom_row(r, &t->f[j], pos, once, term);
         for (int i = 0; i < n; i++) e->row[i] += term[once == 1 ? 0 : i];
-        if (once == 1 && r->any_bad && r->bad[0]) memset(r->bad, 1, (size_t)n);
+        if (once == 1 && !was_bad && r->any_bad && r->bad[0]) memset(r->bad, 1, (size_t)n);
     }
     return e->row;
 }
@@ -230,9 +234,9 @@ Access *access_new(Eval *ev, Edge e, const Box *b)
     a->ix = NEW_N(ev->scratch, RowIx *, e.map->n);
     for (int d = 0; d < e.map->n; d++) a->ix[d] = row_ix(ev, e.map->ix[d], b);
     a->direct = make_direct(a, b);
-    a->at = a->direct ? NULL : NEW_N(ev->scratch, int64_t, ROW);
-    a->f = NEW_N(ev->scratch, double, ROW);
-    a->i = NEW_N(ev->scratch, uint32_t, ROW);
+    a->at = a->direct ? NULL : NEW_N(ev->scratch, int64_t, row_length(b));
+    a->f = NEW_N(ev->scratch, double, row_length(b));
+    a->i = NEW_N(ev->scratch, uint32_t, row_length(b));
     return a;
 }
 
