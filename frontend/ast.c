@@ -399,6 +399,9 @@ Item *item_module(Parse *p, Loc loc, Name name, bool is_model, OptionVec options
 
 Item *item_fn(Parse *p, Loc loc, Fn *fn)
 {
+    if (!fn->name.s)
+        user_error(p->d, fn->name.loc, "a function at the top of a file needs a name: "
+                                       "`fn NAME(...)`; one without is what a module does");
     Item *item = item_new(p, IT_FN, loc, deeper_fn(0, fn));
     item->fn = fn;
     return item;

@@ -38,8 +38,8 @@
  * What the parser does not check: where a statement may stand (`param` in a module, `return` in a
  * function, ...), what an index on a left-hand side may be, names, types. What it promises: no path
  * from the root is longer than AST_DEPTH nodes, so that a walk may recurse; Int fits an int64_t;
- * a Type's name is one of the four; Float is finite; ReduceCall is max or min; Place begins with a
- * Member.
+ * a Type's name is one of the four; Float is finite; the Fn of an Item has a name; ReduceCall is
+ * max or min; Place begins with a Member.
  */
 #ifndef RTC_FRONTEND_AST_H
 #define RTC_FRONTEND_AST_H

@@ -21,7 +21,8 @@ static void layout(void **state)
     (void)state;
     Diag *d = diag_new();
     assert_string_equal(message(d, "one\n  two three\n", 6, 15, "bad\nexpected four\nhint: 4"),
-                        "a.rt:2:3: error: bad\n    two three\n    ^~~~~~~~~\nexpected four\nhint: 4\n");
+                        "a.rt:2:3: error: bad\n    two three\n    ^~~~~~~~~\n"
+                        "expected four\nhint: 4\n");
     assert_int_equal(diag_status(d), 1);
     assert_string_equal(message(d, "\tx\ty\r\n", 3, 4, "tabs"),
                         "a.rt:1:4: error: tabs\n      x   y\n          ^\n");
@@ -94,8 +95,9 @@ static void unwinding(void **state)
         {
             assert_int_equal(inner, 1);
             assert_int_equal(outer, 0);
-            assert_string_equal(diag_text(d),
-                                "error: no file 7\nc.rt:1:1: note: `w` is declared here\n  w = 1\n  ^\n");
+            assert_string_equal(diag_text(d), "error: no file 7\n"
+                                              "c.rt:1:1: note: `w` is declared here\n"
+                                              "  w = 1\n  ^\n");
         }
         DIAG_END(d)
         diag_fail_status(d, 2, "again: %s", diag_text(d)); /* quotes the text it replaces */
