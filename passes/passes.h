@@ -102,7 +102,9 @@ typedef enum { HAS_GRAD = 1, HAS_CONTRACT = 2, HAS_GROUPS = 4 } UnitState;
 typedef struct {
     const char *name, *what;
     void (*run)(Unit *u);
-    unsigned needs, breaks, makes;   /* UnitState */
+    /* UnitState: what must hold before it runs; what it would destroy, so that it can't run once that holds; what
+     * holds after it. */
+    unsigned needs, breaks, makes;
 } Pass;
 
 extern const Pass pass_table[];

@@ -1,0 +1,269 @@
+/* contract.c: the pass that prepares sums of products for the library.
+ *
+ * Needs nothing, breaks nothing but its own state; the gradient must be there already, since the copies it
+ * makes stop differentiation. A sum whose body is a product of factors becomes the product of two tensors:
+ *
+ *   before  %5 = mul %3[i0,i1] %4[i1,idx[i2]]                     %4 read at computed places
+ *           %6[i,j] = sum over [k] %5[i0,i2,i1]
+ *   after   %7[k,j] = stop %4[i0,idx[i1]]                          the operand as a tensor
+ *           %8 = mul %3[i0,i1] %7[i1,i2]
+ *           %6[i,j] = sum over [k] %8[i0,i2,i1]
+ *
+ * Factors beyond two are multiplied into the operand that has their axes. An operand gets a copy when it is
+ * itself a product of factors, when an index isn't affine, or when no order of its axes suits all its readers.
+ */
+#include <stdlib.h>
+#include "passes/contract.h"
+
+enum { MOST_FACTORS = 8, LEAST_SIDE = 4, LEAST_WORK = 1 << 17, MOST_ROUNDS = 3 };
+
+/* ---- what is a contraction ---- */
+
+static double mask_count(const Node *n, uint64_t mask, const int64_t *syms)
+{
+    double c = 1;
+    for (int i = 0; i < n->space->n; i++)
+        if (mask >> i & 1) c *= size_at(n->space->ext[i], syms);
+    return c;
+}
+
+bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c)
+{
+    uint64_t out = (1ull << sum->rank) - 1, all = (1ull << sum->space->n) - 1;
+    c->sum = sum;
+    c->alpha = 1;
+    c->batch = a & b & out;
+    c->m = a & ~b & out;
+    c->n = b & ~a & out;
+    c->k = all & ~out;
+    if (!c->m || !c->n || !c->k || (c->k & ~(a & b)) || (out & ~(a | b))) return false;
+    double m = mask_count(sum, c->m, syms), n = mask_count(sum, c->n, syms);
+    double k = mask_count(sum, c->k, syms);
+    c->work = m * n * k * mask_count(sum, c->batch, syms);
+    return m >= LEAST_SIDE && n >= LEAST_SIDE && k >= LEAST_SIDE && c->work >= LEAST_WORK;
+}
+
+bool operand_is_plain(Graph *g, Edge e)
+{
+    if (e.node->op == OP_const || e.node->op == OP_idx || e.node->op == OP_rand ||
+        e.node->op == OP_fresh || e.node->dt != DT_FLOAT)
+        return false;
+    for (int d = 0; d < e.map->n; d++) {
+        const Ix *ix = e.map->ix[d], *coef, *rest;
+        if (ix->loads) return false;
+        for (int x = 0; x < MAX_AXES; x++) {
+            if (!(ix->axes >> x & 1)) continue;
+            if (!ix_affine(g, ix, x, &coef, &rest) || coef->axes) return false;
+        }
+    }
+    return true;
+}
+
+static bool is_product_sum(const Node *n)
+{
+    return n->op == OP_sum && n->dt == DT_FLOAT && n->args[0].node->op == OP_mul;
+}
+
+bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c)
+{
+    if (!is_product_sum(sum)) return false;
+    Edge a = edge_arg(g, sum->args[0], 0, sum->space), b = edge_arg(g, sum->args[0], 1, sum->space);
+    if (!contraction_axes(sum, edge_axes(a), edge_axes(b), syms, c)) return false;
+    c->a = a;
+    c->b = b;
+    return operand_is_plain(g, a) && operand_is_plain(g, b);
+}
+
+/* ---- factors to two operands ---- */
+
+typedef struct {
+    Edge f[MOST_FACTORS];
+    int n;
+} Factors;
+
+static bool flatten(Graph *g, Edge e, const Space *space, Factors *out)
+{
+    if (e.node->op == OP_mul)
+        return flatten(g, edge_arg(g, e, 0, space), space, out) &&
+               flatten(g, edge_arg(g, e, 1, space), space, out);
+    if (out->n == MOST_FACTORS) return false;
+    out->f[out->n++] = e;
+    return true;
+}
+
+typedef struct {
+    Edge part[2][MOST_FACTORS];
+    int n[2];
+    uint64_t axes[2];
+} Sides;
+
+static void side_add(Sides *s, int side, Edge e)
+{
+    s->part[side][s->n[side]++] = e;
+    s->axes[side] |= edge_axes(e);
+}
+
+static bool apart(const Sides *s, uint64_t out)
+{
+    return (s->axes[0] & ~s->axes[1] & out) && (s->axes[1] & ~s->axes[0] & out);
+}
+
+/* The side that factor e joins: the one that has its axes, else the one that grows less; -1: it can't. */
+static int side_for(const Sides *s, Edge e, const Node *sum, const int64_t *syms)
+{
+    int best = -1;
+    double best_growth = 0, best_size = 0;
+    for (int side = 0; side < 2; side++) {
+        Sides with = *s;
+        with.axes[side] |= edge_axes(e);
+        if (!apart(&with, (1ull << sum->rank) - 1)) continue;
+        double size = mask_count(sum, with.axes[side], syms);
+        double growth = size - mask_count(sum, s->axes[side], syms);
+        if (best < 0 || growth < best_growth || (growth == best_growth && size < best_size)) {
+            best = side;
+            best_growth = growth;
+            best_size = size;
+        }
+    }
+    return best;
+}
+
+/* Seeds i and j; the other factors in order of falling size. */
+static bool sides_from(const Factors *f, int i, int j, const Node *sum, const int64_t *syms, Sides *s)
+{
+    *s = (Sides){.n = {0, 0}};
+    side_add(s, 0, f->f[i]);
+    side_add(s, 1, f->f[j]);
+    if (!apart(s, (1ull << sum->rank) - 1)) return false;
+    bool used[MOST_FACTORS] = {false};
+    used[i] = used[j] = true;
+    for (int left = f->n - 2; left > 0; left--) {
+        int next = -1;
+        double size = -1;
+        for (int k = 0; k < f->n; k++) {
+            double c = used[k] ? -1 : mask_count(sum, edge_axes(f->f[k]), syms);
+            if (c > size) {
+                next = k;
+                size = c;
+            }
+        }
+        int side = side_for(s, f->f[next], sum, syms);
+        if (side < 0) return false;
+        side_add(s, side, f->f[next]);
+        used[next] = true;
+    }
+    return true;
+}
+
+static bool pair_factors(const Factors *f, Node *sum, const int64_t *syms, Sides *best)
+{
+    Contraction c;
+    double best_size = -1;
+    for (int i = 0; i < f->n; i++)
+        for (int j = i + 1; j < f->n; j++) {
+            Sides s;
+            if (!sides_from(f, i, j, sum, syms, &s)) continue;
+            if (!contraction_axes(sum, s.axes[0], s.axes[1], syms, &c)) continue;
+            double size = mask_count(sum, s.axes[0], syms) + mask_count(sum, s.axes[1], syms);
+            if (best_size >= 0 && size >= best_size) continue;
+            *best = s;
+            best_size = size;
+        }
+    return best_size >= 0;
+}
+
+/* ---- the pass ---- */
+
+/* The axes of the operands of a sum that need another layout; 0: none. */
+typedef struct {
+    uint64_t a, b;
+} Misplaced;
+
+typedef struct {
+    const int64_t *syms;
+    const Misplaced *copy;   /* by old node id; NULL: first round */
+} Contract;
+
+static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
+{
+    if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : graph_copy(g, space, part[0]);
+    Edge e = part[0];
+    for (int i = 1; i < n; i++)
+        e = graph_pw2(g, OP_mul, space, e, part[i]);
+    return graph_copy(g, space, e);
+}
+
+static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *args)
+{
+    Node sum = *old;
+    sum.args[0] = args[0];
+    const Space *space = old->space;
+    Factors two = {.n = 2}, all = {.n = 0};
+    for (int i = 0; i < 2; i++)
+        two.f[i] = edge_arg(g, args[0], i, space);
+    Sides s;
+    if (!pair_factors(&two, &sum, ctx->syms, &s) &&
+        !(flatten(g, args[0], space, &all) && pair_factors(&all, &sum, ctx->syms, &s)))
+        return graph_renew(g, old, args);
+    Edge a = operand(g, space, s.part[0], s.n[0]), b = operand(g, space, s.part[1], s.n[1]);
+    if (ctx->copy) {
+        Misplaced m = ctx->copy[old->id];
+        if (edge_axes(a) == m.a || edge_axes(a) == m.b) a = graph_copy(g, space, a);
+        if (edge_axes(b) == m.a || edge_axes(b) == m.b) b = graph_copy(g, space, b);
+    }
+    return graph_reduce(g, OP_sum, space, old->rank, graph_pw2(g, OP_mul, space, a, b));
+}
+
+static Edge contract_node(void *ctx, Graph *g, const Node *old, const Edge *args)
+{
+    Node now = *old;
+    if (old->op == OP_stop && !((Contract *)ctx)->copy) return args[0]; /* nothing is differentiated any more */
+    if (old->op == OP_stop) return graph_copy(g, old->space, args[0]);
+    now.args[0] = args[0];
+    return is_product_sum(&now) ? contract_sum(ctx, g, old, args) : graph_renew(g, old, args);
+}
+
+static int by_work(const void *pa, const void *pb)
+{
+    const Contraction *a = pa, *b = pb;
+    if (a->work != b->work) return a->work < b->work ? 1 : -1;
+    return a->sum->id - b->sum->id;
+}
+
+/* Which operands lie wrongly however orders are chosen; false if none does. */
+static bool misplaced(Unit *u, const int64_t *syms, Misplaced *copy)
+{
+    Graph *g = u->graph;
+    VEC(Contraction) all = {0};
+    for (int i = 0; i < g->nodes.n; i++) {
+        Contraction c;
+        if (contraction_match(g, g->nodes.v[i], syms, &c)) vec_push(u->arena, &all, c);
+    }
+    if (!all.n) return false;
+    qsort(all.v, (size_t)all.n, sizeof *all.v, by_work);
+    Order *order = layout_choose(g, u->arena, syms, all.v, all.n, layout_fixed(g, u->arena));
+    bool any = false;
+    for (int i = 0; i < all.n; i++) {
+        Product p;
+        ProductFault f = product_build(g, syms, &all.v[i], order, &p);
+        if (f != PRODUCT_A && f != PRODUCT_B) continue;
+        Misplaced *m = &copy[all.v[i].sum->id];
+        if (f == PRODUCT_A) m->a = edge_axes(all.v[i].a);
+        else m->b = edge_axes(all.v[i].b);
+        any = true;
+    }
+    return any;
+}
+
+void pass_contract(Unit *u)
+{
+    Graph *g = u->graph;
+    Contract ctx = {.syms = hint_syms(u)};
+    graph_rewrite(g, contract_node, &ctx);
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+        Misplaced *copy = NEW_N(u->arena, Misplaced, g->nodes.n);
+        if (!misplaced(u, ctx.syms, copy)) break;
+        ctx.copy = copy;
+        graph_rewrite(g, contract_node, &ctx);
+    }
+}

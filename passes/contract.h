@@ -1,0 +1,41 @@
+/* contract.h: sums of products that a library computes, and how tensors are laid out for them.
+ *
+ * Used by pass_contract (operands become tensors) and pass_group (products become groups, orders become
+ * those of buffers). Orders are permutations of a node's axes, outermost first.
+ */
+#ifndef RTC_PASSES_CONTRACT_H
+#define RTC_PASSES_CONTRACT_H
+
+#include "passes/sizes.h"
+
+typedef struct {
+    Node *sum;
+    Edge a, b;               /* over the sum's space */
+    double alpha;
+    uint64_t batch, m, n, k; /* which axes of the sum's space */
+    double work;             /* multiply-adds at the hints */
+} Contraction;
+
+/* A value that lies in memory once stored: no constants, positions or draws, and every index affine. */
+bool operand_is_plain(Graph *g, Edge e);
+/* The axes of two factors under a sum, by role; false if they don't make a product, or one too small. */
+bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c);
+/* Is the node a sum over mul(a, b) of plain operands, worth a library call? */
+bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c);
+
+typedef const int8_t *Order;
+
+/* The orders that roots demand, by node id; NULL where none does. Leaves: as they are. */
+Order *layout_fixed(Graph *g, Arena *a);
+/* If the root's axes are the node's in some order: that order. Else NULL. */
+Order root_order(Graph *g, Arena *a, const Root *r);
+/* An order for every node, by id, so that the contractions (the heaviest first) find their axes adjacent. */
+Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction *c, int n,
+                     const Order *fixed);
+
+typedef enum { PRODUCT_OK, PRODUCT_A, PRODUCT_B, PRODUCT_OUT } ProductFault;
+/* The library call under these orders; or which of the three tensors lies wrongly in memory. */
+ProductFault product_build(Graph *g, const int64_t *syms, const Contraction *c, const Order *order,
+                           Product *out);
+
+#endif

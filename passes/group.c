@@ -1,0 +1,137 @@
+/* group.c: the pass that decides what is stored and what is computed together.
+ *
+ * Needs contractions, makes groups. The graph stays as it is; the result is Unit.groups:
+ *
+ *   before  %3 = sub %1[i0] %2        %4 = exp %3     %5 = sum over [i] %4     %6 = div %4[i0] %5
+ *   after   one group, block = the axes that all four have: %5 and a private row of %4, then %6, stored
+ *
+ * group-none is the same with every node kept and nothing merged.
+ */
+#include <stdlib.h>
+#include "passes/group.h"
+
+static Grouper *grouper_new(Unit *u, bool unfused)
+{
+    Graph *g = u->graph;
+    Arena *a = u->arena;
+    int n = g->nodes.n;
+    Grouper *w = NEW(a, Grouper);
+    *w = (Grouper){.u = u, .g = g, .a = a, .syms = hint_syms(u), .unfused = unfused};
+    w->device = NEW_N(a, bool, n);
+    w->host = NEW_N(a, bool, n);
+    w->kept = NEW_N(a, bool, n);
+    w->root = NEW_N(a, bool, n);
+    w->phase = NEW_N(a, Phase, n);
+    w->when = NEW_N(a, const WhenSet *, n);
+    w->reads = NEW_N(a, Reads, n);
+    w->readers = NEW_N(a, Ints, n);
+    w->cluster = NEW_N(a, int, n);
+    w->block = NEW_N(a, int8_t *, n);
+    w->product = NEW_N(a, int, n);
+    for (int i = 0; i < n; i++)
+        w->cluster[i] = w->product[i] = -1;
+    return w;
+}
+
+/* Orders in memory; contractions that no order suits are computed by loops. */
+static void choose_layout(Grouper *w)
+{
+    Graph *g = w->g;
+    w->order = layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a));
+    w->built = NEW_N(w->a, Product, w->products.n);
+    for (int i = 0; i < w->products.n; i++)
+        if (product_build(g, w->syms, &w->products.v[i], w->order, &w->built[i]) != PRODUCT_OK)
+            w->product[w->products.v[i].sum->id] = -1;
+}
+
+/* Block axes outermost first, as they lie in the group's largest stored value: the last is the most contiguous. */
+static void sort_block(Grouper *w, Group *gr, const Cluster *c)
+{
+    const Member *largest = NULL;
+    double most = -1;
+    int n = 0;
+    const Ix *ext[MAX_AXES];
+    int8_t to[MAX_AXES];
+    for (int i = 0; i < gr->members.n; i++) {
+        const Member *m = &gr->members.v[i];
+        double bytes = bytes_at(m->node, w->syms) * (m->stored ? 2 : 1);
+        if (bytes > most) {
+            most = bytes;
+            largest = m;
+        }
+    }
+    for (int i = 0; i < largest->node->rank; i++) {
+        int b = largest->axis[w->order[largest->node->id][i]];
+        if (b < 0) continue;
+        to[b] = (int8_t)n;
+        ext[n++] = c->ext[b];
+    }
+    gr->block = space_make(w->g, n, ext);
+    for (int i = 0; i < gr->members.n; i++)
+        for (int x = 0; x < gr->members.v[i].node->space->n; x++)
+            if (gr->members.v[i].axis[x] >= 0) gr->members.v[i].axis[x] = to[gr->members.v[i].axis[x]];
+}
+
+static Group make_group(Grouper *w, int cluster, int id)
+{
+    const Cluster *c = &w->clusters.v[cluster];
+    Group gr = {.kind = c->product ? GROUP_PRODUCT : GROUP_LOOPS, .id = id, .phase = c->phase};
+    group_members(w, cluster, &gr);
+    gr.loc = w->g->nodes.v[c->members.v[c->members.n - 1]]->loc;
+    for (int i = 0; i < c->when->n; i++)
+        vec_push(w->a, &gr.when, c->when->w[i]);
+    if (c->product) {
+        gr.product = w->built[w->product[c->members.v[0]]];
+        gr.block = space_make(w->g, 0, NULL);
+    } else {
+        sort_block(w, &gr, c);
+    }
+    return gr;
+}
+
+/* Every producer and consumer in different groups, once. */
+static void explain_apart(Grouper *w, Grouping *out)
+{
+    VEC(struct Edge_) apart = {0};
+    for (int i = 0; i < w->g->nodes.n; i++) {
+        if (!w->kept[i]) continue;
+        int a = group_find(w, w->cluster[i]);
+        for (int k = 0; k < w->readers[i].n; k++) {
+            int to = w->readers[i].v[k], b = group_find(w, w->cluster[to]);
+            if (a == b) continue;
+            const char *why = w->unfused ? "fusion is off" : group_obstacle(w, a, b);
+            vec_push(w->a, &apart, (struct Edge_){i, to, why ? why : "nothing to gain"});
+        }
+    }
+    out->apart = apart.v;
+    out->napart = apart.n;
+}
+
+static void group_unit(Unit *u, bool unfused)
+{
+    Grouper *w = grouper_new(u, unfused);
+    group_needs(w);
+    group_keep(w);
+    choose_layout(w);
+    group_reads(w);
+    group_merge(w);
+    Grouping *out = NEW(u->arena, Grouping);
+    Ints order = group_order(w);
+    for (int i = 0; i < order.n; i++)
+        vec_push(u->arena, &out->groups, make_group(w, order.v[i], i));
+    out->buffer_of = NEW_N(u->arena, int, u->graph->nodes.n);
+    out->host = w->host;
+    group_buffers(w, out);
+    explain_apart(w, out);
+    u->groups = out;
+}
+
+void pass_group(Unit *u)
+{
+    group_unit(u, false);
+}
+
+void pass_group_none(Unit *u)
+{
+    group_unit(u, true);
+}

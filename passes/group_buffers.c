@@ -1,0 +1,71 @@
+/* group_buffers.c: stored tensors: parameters, states and inputs, and the members that leave their group.
+ *
+ * A node that roots read at its own axes gets the buffer class and the axis order of the first of them; any other root
+ * is copied at the end from its temporary, which lives until then.
+ */
+#include "passes/group.h"
+
+static BufferClass leaf_class(const Node *n)
+{
+    return n->op == OP_param ? BUF_PARAM : n->op == OP_state ? BUF_STATE : BUF_INPUT;
+}
+
+static BufferClass root_class(RootKind kind)
+{
+    return kind == ROOT_GRAD ? BUF_GRAD : kind == ROOT_UPDATE ? BUF_UPDATE : BUF_OUTPUT;
+}
+
+static Buffer *add_buffer(Grouper *w, Grouping *out, Node *n, int group)
+{
+    Buffer b = {.id = out->buffers.n, .node = n, .cls = BUF_TEMP, .first = group, .last = group};
+    for (int i = 0; i < n->rank; i++)
+        b.order[i] = w->order[n->id][i];
+    b.count = space_count(w->g, node_shape(w->g, n));
+    out->buffer_of[n->id] = b.id;
+    vec_push(w->a, &out->buffers, b);
+    return &out->buffers.v[b.id];
+}
+
+static void claim_roots(Grouper *w, Grouping *out, int end)
+{
+    for (int i = 0; i < w->g->roots.n; i++) {
+        const Root *r = &w->g->roots.v[i];
+        int at = out->buffer_of[r->e.node->id];
+        if (at < 0) continue;
+        Buffer *b = &out->buffers.v[at];
+        b->last = end;
+        if (b->cls != BUF_TEMP || !root_order(w->g, w->a, r)) continue;
+        b->cls = root_class(r->kind);
+        b->name = r->name;
+    }
+}
+
+static void read_last(Grouper *w, Grouping *out, int group, const Node *reader)
+{
+    for (int k = 0; k < w->reads[reader->id].n; k++) {
+        int b = out->buffer_of[w->reads[reader->id].v[k].node->id];
+        if (b >= 0 && out->buffers.v[b].last < group) out->buffers.v[b].last = group;
+    }
+}
+
+void group_buffers(Grouper *w, Grouping *out)
+{
+    int n = w->g->nodes.n, end = out->groups.n ? out->groups.n - 1 : 0;
+    for (int i = 0; i < n; i++) {
+        Node *x = w->g->nodes.v[i];
+        out->buffer_of[i] = -1;
+        if (!is_stored_leaf(x)) continue;
+        Buffer *b = add_buffer(w, out, x, 0);
+        b->cls = leaf_class(x);
+        b->name = x->attr.leaf.name;
+        b->last = end;
+    }
+    for (int gi = 0; gi < out->groups.n; gi++)
+        for (int m = 0; m < out->groups.v[gi].members.n; m++)
+            if (out->groups.v[gi].members.v[m].stored)
+                add_buffer(w, out, out->groups.v[gi].members.v[m].node, gi);
+    for (int gi = 0; gi < out->groups.n; gi++)
+        for (int m = 0; m < out->groups.v[gi].members.n; m++)
+            read_last(w, out, gi, out->groups.v[gi].members.v[m].node);
+    claim_roots(w, out, end);
+}

@@ -1,0 +1,388 @@
+/* group_merge.c: clusters of kept nodes, merged greedily while they can share a block.
+ *
+ * A block computes all members of its cluster at its own coordinates: positions along the *block axes*. An axis
+ * can be one if it is an out axis of every member, is reduced by none, and if members read each other only
+ * at the same position of it. So a new cluster has the out axes of its node as block axes, and a merged one
+ * those pairs of axes that every read between the two confirms:
+ *
+ *     softmax   s[b,i,j]   m[b,i] = max over j   z[b,i] = sum over j of exp(s - m)   p[b,i,j] = exp(s - m) / z
+ *               block axes b, i: m and z are read at [b,i] by p, which has j besides: j is looped in the block
+ *
+ * The pairs with most to gain in memory traffic are tried first, twice over; a merge must leave enough blocks,
+ * and no third cluster may lie between the two.
+ */
+#include <stdlib.h>
+#include "passes/group.h"
+
+enum {
+    ENOUGH_BLOCKS = 256,     /* keeps every core busy, also where lanes of a vector take several */
+    SMALL_WORK = 1 << 15,    /* evaluations that one core does in the time of a launch */
+    MOST_MEMBERS = 40,
+    FAR_APART = 400,         /* in nodes */
+    MOST_ROUNDS = 4
+};
+#define ALIVE_BYTES 65536.0
+enum { UNSEEN = -2, NONE = -1 };
+
+int group_find(const Grouper *w, int c)
+{
+    while (w->leader[c] != c)
+        c = w->leader[c] = w->leader[w->leader[c]];
+    return c;
+}
+
+static bool bit(const uint64_t *set, int i)
+{
+    return set[i >> 6] >> (i & 63) & 1;
+}
+
+static void set_bit(uint64_t *set, int i)
+{
+    set[i >> 6] |= 1ull << (i & 63);
+}
+
+/* ---- clusters of one node ---- */
+
+static bool may_be_block(const Node *n, int axis)
+{
+    if (axis >= n->rank) return false;
+    if (n->op == OP_top) return axis != n->rank - 1;
+    if (n->op == OP_scan) return axis != n->attr.scan.axis;
+    if (n->op == OP_scat) return !n->attr.key[axis];
+    return true;
+}
+
+static void new_cluster(Grouper *w, const Node *n)
+{
+    Cluster c = {.phase = w->phase[n->id], .when = w->when[n->id]};
+    c.product = w->product[n->id] >= 0;
+    vec_push(w->a, &c.members, n->id);
+    int8_t *block = NEW_N(w->a, int8_t, n->space->n + 1);
+    for (int i = 0; i < n->space->n; i++) {
+        block[i] = NONE;
+        if (c.product || !may_be_block(n, i)) continue;
+        block[i] = (int8_t)c.nblock;
+        c.ext[c.nblock++] = n->space->ext[i];
+    }
+    w->block[n->id] = block;
+    w->cluster[n->id] = w->clusters.n;
+    vec_push(w->a, &w->clusters, c);
+}
+
+static void link_clusters(Grouper *w)
+{
+    int n = w->clusters.n, words = (n + 63) / 64;
+    w->leader = NEW_N(w->a, int, n);
+    w->reach = NEW_N(w->a, uint64_t *, n);
+    uint64_t *bits = NEW_N(w->a, uint64_t, (size_t)n * (size_t)words);
+    for (int i = 0; i < n; i++) {
+        w->leader[i] = i;
+        w->reach[i] = bits + (size_t)i * (size_t)words;
+        const Reads *r = &w->reads[w->clusters.v[i].members.v[0]];
+        for (int k = 0; k < r->n; k++) {
+            int from = w->cluster[r->v[k].node->id];
+            if (from < 0) continue;
+            vec_push(w->a, &w->clusters.v[i].from, from);
+            vec_push(w->a, &w->clusters.v[from].to, i);
+        }
+    }
+    for (int i = n - 1; i >= 0; i--) {   /* readers have higher numbers */
+        const Ints *to = &w->clusters.v[i].to;
+        for (int k = 0; k < to->n; k++) {
+            set_bit(w->reach[i], to->v[k]);
+            for (int j = 0; j < words; j++)
+                w->reach[i][j] |= w->reach[to->v[k]][j];
+        }
+    }
+}
+
+/* ---- which block axes two clusters share ---- */
+
+typedef struct {
+    int8_t with[MAX_AXES];   /* block axis of a -> of b; NONE, UNSEEN */
+    bool edges;              /* b reads a */
+} Pairing;
+
+/* b's member c reads a's member r.node: at its own position of which axes? */
+static void confirm(Grouper *w, const Cluster *a, const Cluster *b, int c, const Read *r, Pairing *p)
+{
+    const Node *reader = w->g->nodes.v[c];
+    const int8_t *own = w->block[r->node->id];
+    p->edges = true;
+    for (int d = 0; d < r->node->rank; d++) {
+        int ba = own[d];
+        if (ba < 0) continue;
+        int x = ix_bare_axis(r->map->ix[d]);
+        int bb = x >= 0 && x < reader->space->n ? w->block[c][x] : NONE;
+        if (bb >= 0 && !ix_proves_eq(w->g, a->ext[ba], b->ext[bb])) bb = NONE;
+        p->with[ba] = (int8_t)(p->with[ba] == UNSEEN || p->with[ba] == bb ? bb : NONE);
+    }
+}
+
+static void pair_edges(Grouper *w, int a, int b, Pairing *p)
+{
+    const Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
+    for (int i = 0; i < cb->members.n; i++) {
+        int c = cb->members.v[i];
+        for (int k = 0; k < w->reads[c].n; k++) {
+            const Read *r = &w->reads[c].v[k];
+            int from = w->cluster[r->node->id];
+            if (from >= 0 && group_find(w, from) == a) confirm(w, ca, cb, c, r, p);
+        }
+    }
+}
+
+/* Two reads of one tensor: axes that walk it alike are best walked together. */
+static void share(Grouper *w, int a, int b, int ma, const Read *ra, int mb, const Read *rb, Pairing *p)
+{
+    for (int d = 0; d < ra->map->n; d++) {
+        int xa = ix_bare_axis(ra->map->ix[d]), xb = ix_bare_axis(rb->map->ix[d]);
+        if (xa < 0 || xb < 0) continue;
+        int ba = w->block[ma][xa], bb = w->block[mb][xb];
+        if (ba < 0 || bb < 0 || p->with[ba] != UNSEEN) continue;
+        for (int k = 0; k < w->clusters.v[a].nblock; k++)
+            if (p->with[k] == bb) bb = NONE;
+        if (bb >= 0 && ix_proves_eq(w->g, w->clusters.v[a].ext[ba], w->clusters.v[b].ext[bb]))
+            p->with[ba] = (int8_t)bb;
+    }
+}
+
+static void pair_shared(Grouper *w, int a, int b, Pairing *p)
+{
+    const Ints *in_a = &w->clusters.v[a].members, *in_b = &w->clusters.v[b].members;
+    for (int i = 0; i < in_a->n; i++)
+        for (int j = 0; j < in_b->n; j++) {
+            const Reads *ra = &w->reads[in_a->v[i]], *rb = &w->reads[in_b->v[j]];
+            for (int k = 0; k < ra->n; k++)
+                for (int l = 0; l < rb->n; l++)
+                    if (ra->v[k].node == rb->v[l].node)
+                        share(w, a, b, in_a->v[i], &ra->v[k], in_b->v[j], &rb->v[l], p);
+        }
+}
+
+/* The shared block axes; two of a that meet one of b can't both be kept. */
+static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
+{
+    const Cluster *ca = &w->clusters.v[a];
+    p->edges = false;
+    memset(p->with, UNSEEN, sizeof p->with);
+    pair_edges(w, a, b, p);
+    if (!p->edges) pair_shared(w, a, b, p);
+    double blocks = 1;
+    uint64_t taken = 0;
+    for (int i = 0; i < ca->nblock; i++) {
+        if (p->with[i] < 0 || taken >> p->with[i] & 1) p->with[i] = NONE;
+        if (p->with[i] < 0) continue;
+        taken |= 1ull << p->with[i];
+        blocks *= size_at(ca->ext[i], w->syms);
+    }
+    return blocks;
+}
+
+/* ---- may they merge? ---- */
+
+static double cluster_blocks(const Grouper *w, const Cluster *c)
+{
+    double n = 1;
+    for (int i = 0; i < c->nblock; i++)
+        n *= size_at(c->ext[i], w->syms);
+    return n;
+}
+
+static double cluster_work(const Grouper *w, const Cluster *c)
+{
+    double work = 0;
+    for (int i = 0; i < c->members.n; i++)
+        work += space_at(w->g->nodes.v[c->members.v[i]]->space, w->syms);
+    return work;
+}
+
+static double bytes_read(const Grouper *w, const Cluster *c)
+{
+    double bytes = 0;
+    for (int i = 0; i < c->members.n; i++)
+        for (int k = 0; k < w->reads[c->members.v[i]].n; k++)
+            bytes += bytes_at(w->reads[c->members.v[i]].v[k].node, w->syms);
+    return bytes;
+}
+
+static bool third_between(const Grouper *w, int a, int b)
+{
+    if (!bit(w->reach[a], b)) return false;
+    const Ints *to = &w->clusters.v[a].to;
+    for (int i = 0; i < to->n; i++) {
+        int x = group_find(w, to->v[i]);
+        if (x != a && x != b && bit(w->reach[x], b)) return true;
+    }
+    return false;
+}
+
+static const char *different_times(const Cluster *a, const Cluster *b)
+{
+    if (a->product && b->product) return "two library products";
+    if (b->product) return "an operand of a library product is stored";
+    if (a->product) return "the result of a library product is stored";
+    if (a->phase != b->phase)
+        return b->phase == PHASE_BACKWARD ? "forward and backward: stored in between"
+                                          : "different phases of the step";
+    if (a->when != b->when) return "only one of the two is skipped with a branch";
+    return NULL;
+}
+
+/* b doesn't come before a. */
+static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
+{
+    const Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
+    const char *why = different_times(ca, cb);
+    if (why) return why;
+    if (ca->members.n + cb->members.n > MOST_MEMBERS) return "the group would be too large to compile";
+    if (third_between(w, a, b)) return "a third group lies between";
+    int gap = cb->members.v[0] - ca->members.v[ca->members.n - 1];
+    if (gap > FAR_APART && bytes_read(w, ca) > ALIVE_BYTES)
+        return "far apart: what the first reads would stay alive until the second runs";
+    double blocks = pair_clusters(w, a, b, p);
+    double need_a = cluster_blocks(w, ca), need_b = cluster_blocks(w, cb);
+    double need = need_a > need_b ? need_a : need_b;
+    if (blocks < (need < ENOUGH_BLOCKS ? need : ENOUGH_BLOCKS) &&
+        cluster_work(w, ca) + cluster_work(w, cb) > SMALL_WORK) {
+        if (blocks <= 1) return "no block axis in common: one needs all positions of the other";
+        return arena_printf(w->a, "common block axes leave only %.0f blocks", blocks);
+    }
+    return NULL;
+}
+
+const char *group_obstacle(Grouper *w, int a, int b)
+{
+    Pairing p;
+    return obstacle(w, a, b, &p);
+}
+
+/* ---- merging ---- */
+
+static void renumber_blocks(Grouper *w, const Ints *members, const int8_t *to)
+{
+    for (int i = 0; i < members->n; i++) {
+        int8_t *block = w->block[members->v[i]];
+        int axes = w->g->nodes.v[members->v[i]]->space->n;
+        for (int x = 0; x < axes; x++)
+            if (block[x] >= 0) block[x] = to[block[x]];
+    }
+}
+
+static void sorted_union(Grouper *w, Ints *into, const Ints *with)
+{
+    for (int i = 0; i < with->n; i++) {
+        vec_push(w->a, into, with->v[i]);
+        for (int k = into->n - 1; k > 0 && into->v[k - 1] > into->v[k]; k--) {
+            int t = into->v[k];
+            into->v[k] = into->v[k - 1];
+            into->v[k - 1] = t;
+        }
+    }
+}
+
+static void merge_reach(Grouper *w, int a, int b)
+{
+    int n = w->clusters.n, words = (n + 63) / 64;
+    for (int j = 0; j < words; j++)
+        w->reach[a][j] |= w->reach[b][j];
+    w->reach[a][a >> 6] &= ~(1ull << (a & 63));
+    w->reach[a][b >> 6] &= ~(1ull << (b & 63));
+    for (int i = 0; i < n; i++) {
+        if (i == a || w->leader[i] != i || !(bit(w->reach[i], a) || bit(w->reach[i], b))) continue;
+        set_bit(w->reach[i], a);
+        for (int j = 0; j < words; j++)
+            w->reach[i][j] |= w->reach[a][j];
+    }
+}
+
+static void merge(Grouper *w, int a, int b, const Pairing *p)
+{
+    Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
+    int8_t to_a[MAX_AXES], to_b[MAX_AXES];
+    int n = 0;
+    memset(to_a, NONE, sizeof to_a);
+    memset(to_b, NONE, sizeof to_b);
+    for (int i = 0; i < ca->nblock; i++) {
+        if (p->with[i] < 0) continue;
+        to_a[i] = to_b[p->with[i]] = (int8_t)n;
+        ca->ext[n++] = ca->ext[i];
+    }
+    renumber_blocks(w, &ca->members, to_a);
+    renumber_blocks(w, &cb->members, to_b);
+    ca->nblock = n;
+    sorted_union(w, &ca->members, &cb->members);
+    for (int i = 0; i < cb->from.n; i++)
+        vec_push(w->a, &ca->from, cb->from.v[i]);
+    for (int i = 0; i < cb->to.n; i++)
+        vec_push(w->a, &ca->to, cb->to.v[i]);
+    w->leader[b] = a;
+    merge_reach(w, a, b);
+}
+
+/* ---- what to try ---- */
+
+typedef struct {
+    double gain;             /* bytes that needn't cross memory */
+    int a, b;                /* kept nodes */
+} Candidate;
+typedef VEC(Candidate) Candidates;
+
+static int by_gain(const void *px, const void *py)
+{
+    const Candidate *x = px, *y = py;
+    if (x->gain != y->gain) return x->gain < y->gain ? 1 : -1;
+    return x->a != y->a ? x->a - y->a : x->b - y->b;
+}
+
+/* Walking the tensor together pays only if it is most of what each of them reads. */
+static bool mostly_reads(const Grouper *w, int reader, double bytes)
+{
+    double most = 0;
+    for (int k = 0; k < w->reads[reader].n; k++) {
+        double b = bytes_at(w->reads[reader].v[k].node, w->syms);
+        if (b > most) most = b;
+    }
+    return 2 * bytes >= most;
+}
+
+static void add_candidates(Grouper *w, int id, Candidates *out)
+{
+    const Ints *r = &w->readers[id];
+    double bytes = bytes_at(w->g->nodes.v[id], w->syms);
+    bool leaves = w->root[id] || r->n > 1;
+    for (int i = 0; w->kept[id] && i < r->n; i++)
+        vec_push(w->a, out, (Candidate){leaves ? bytes : 2 * bytes, id, r->v[i]});
+    for (int i = 0; i + 1 < r->n; i++)
+        if (mostly_reads(w, r->v[i], bytes) && mostly_reads(w, r->v[i + 1], bytes))
+            vec_push(w->a, out, (Candidate){0.9 * bytes, r->v[i], r->v[i + 1]});
+}
+
+void group_merge(Grouper *w)
+{
+    for (int i = 0; i < w->g->nodes.n; i++)
+        if (w->kept[i]) new_cluster(w, w->g->nodes.v[i]);
+    link_clusters(w);
+    if (w->unfused) return;
+    Candidates all = {0};
+    for (int i = 0; i < w->g->nodes.n; i++)
+        add_candidates(w, i, &all);
+    if (all.n) qsort(all.v, (size_t)all.n, sizeof *all.v, by_gain);
+    bool merged = true;
+    for (int round = 0; merged && round < MOST_ROUNDS; round++) {
+        merged = false;
+        for (int i = 0; i < all.n; i++) {
+            int a = group_find(w, w->cluster[all.v[i].a]), b = group_find(w, w->cluster[all.v[i].b]);
+            Pairing p;
+            if (a == b) continue;
+            if (bit(w->reach[b], a)) {
+                int t = a;
+                a = b;
+                b = t;
+            }
+            if (obstacle(w, a, b, &p)) continue;
+            merge(w, a, b, &p);
+            merged = true;
+        }
+    }
+}

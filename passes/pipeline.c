@@ -1,0 +1,208 @@
+/* pipeline.c: the table of passes, and the driver that runs a list of them given as text.
+ *
+ *     "simplify,grad,simplify,dce,contract,group"
+ *
+ * The whole text is checked before anything runs. Around every pass the driver times it, counts nodes and
+ * rewrites, verifies (verify_each) and dumps (dump_after). Passes of plugins are looked up after our own.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include "passes/grad.h"
+#include "passes/passes.h"
+
+void pass_grad(Unit *u)
+{
+    if (u->want_grad) graph_grad(u->graph);
+}
+
+const Pass pass_table[] = {
+    {"simplify", "rebuild through the constructors, so that identities meet new neighbours",
+     pass_simplify, 0, HAS_CONTRACT | HAS_GROUPS, 0},
+    {"grad", "add the gradient of `loss` by every parameter and float input", pass_grad, 0,
+     HAS_GRAD | HAS_CONTRACT | HAS_GROUPS, HAS_GRAD},
+    {"dce", "drop what no root reaches, and outputs that nobody asked for", pass_dce, 0, HAS_GROUPS,
+     0},
+    {"split", "make sums with few results into two sums, so that every core has work", pass_split,
+     0, HAS_CONTRACT | HAS_GROUPS, 0},
+    {"contract", "prepare products for the library: operands become stored tensors", pass_contract,
+     0, HAS_CONTRACT | HAS_GROUPS, HAS_CONTRACT},
+    {"group", "decide what is stored and what is computed together", pass_group, HAS_CONTRACT,
+     HAS_GROUPS, HAS_GROUPS},
+    {"group-none", "store everything, one loop nest per node: the unfused program", pass_group_none,
+     0, HAS_GROUPS, HAS_GROUPS},
+};
+const int pass_count = COUNT(pass_table);
+const char *const pipeline_default = "simplify,dce,grad,simplify,dce,split,contract,group";
+
+/* ---- plugins: a shared object stays in the process, and so does this list of what came with it ---- */
+
+typedef struct Plugin {
+    const Pass *passes;
+    struct Plugin *next;
+} Plugin;
+static Plugin *plugins;
+
+void pipeline_load(Diag *d, const char *so_path)
+{
+    void *so = dlopen(so_path, RTLD_NOW | RTLD_LOCAL);
+    if (!so) diag_fail(d, "can't load the plugin: %s", dlerror());
+    const Pass *passes = dlsym(so, "rtc_passes");
+    if (!passes) diag_fail(d, "%s has no `const Pass rtc_passes[]`", so_path);
+    for (const Plugin *p = plugins; p; p = p->next)
+        if (p->passes == passes) return;
+    Plugin *p = malloc(sizeof *p);
+    if (!p) diag_fail(d, "out of memory");
+    *p = (Plugin){passes, plugins};
+    plugins = p;
+}
+
+static const Pass *pass_find(const char *name)
+{
+    for (int i = 0; i < pass_count; i++)
+        if (strcmp(pass_table[i].name, name) == 0) return &pass_table[i];
+    for (const Plugin *p = plugins; p; p = p->next)
+        for (const Pass *row = p->passes; row->name; row++)
+            if (strcmp(row->name, name) == 0) return row;
+    return NULL;
+}
+
+/* ---- the text ---- */
+
+typedef VEC(const Pass *) PassList;
+
+RTC_NORETURN static void unknown_pass(Unit *u, const char *name)
+{
+    VEC(const char *) names = {0};
+    for (int i = 0; i < pass_count; i++)
+        vec_push(u->arena, &names, pass_table[i].name);
+    for (const Plugin *p = plugins; p; p = p->next)
+        for (const Pass *row = p->passes; row->name; row++)
+            vec_push(u->arena, &names, row->name);
+    const char *near = nearest_word(name, names.v, names.n);
+    if (near) diag_fail(u->diag, "no pass `%s`\nhint: did you mean `%s`?", name, near);
+    Str all = {.arena = u->arena};
+    for (int i = 0; i < names.n; i++)
+        str_printf(&all, " %s", names.v[i]);
+    diag_fail(u->diag, "no pass `%s`\npasses:%s", name, all.s);
+}
+
+static PassList parse(Unit *u, const char *text)
+{
+    PassList list = {0};
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, ", \t\n");
+        if (n) {
+            const char *name = arena_strndup(u->arena, p, n);
+            const Pass *pass = pass_find(name);
+            if (!pass) unknown_pass(u, name);
+            vec_push(u->arena, &list, pass);
+        }
+        p += n + (p[n] != 0);
+    }
+    return list;
+}
+
+static const char *state_text(Arena *a, unsigned state)
+{
+    static const char *const names[] = {"the gradient", "contractions", "groups"};
+    Str s = {.arena = a};
+    for (int i = 0; i < COUNT(names); i++)
+        if (state >> i & 1) str_printf(&s, "%s%s", s.n ? ", " : "", names[i]);
+    return s.s ? s.s : "";
+}
+
+static unsigned state_now(const Unit *u)
+{
+    unsigned state = u->groups ? HAS_GROUPS : 0;
+    for (int i = 0; i < u->graph->roots.n; i++)
+        if (u->graph->roots.v[i].kind == ROOT_GRAD) state |= HAS_GRAD;
+    return state;
+}
+
+static const char *maker_of(const PassList *list, int upto, unsigned state)
+{
+    for (int i = 0; i < upto; i++)
+        if (list->v[i]->makes & state) return list->v[i]->name;
+    return NULL;
+}
+
+static void check_order(Unit *u, const PassList *list)
+{
+    unsigned state = state_now(u);
+    for (int i = 0; i < list->n; i++) {
+        const Pass *p = list->v[i];
+        unsigned missing = p->needs & ~state, broken = p->breaks & state;
+        if (missing) {
+            const char *maker = NULL;
+            for (int k = 0; k < pass_count && !maker; k++)
+                if (pass_table[k].makes & missing) maker = pass_table[k].name;
+            diag_fail(u->diag, "pass `%s` needs %s%s%s%s", p->name, state_text(u->arena, missing),
+                      maker ? ": put `" : "", maker ? maker : "", maker ? "` before it" : "");
+        }
+        if (broken) {
+            const char *maker = maker_of(list, i, broken);
+            if (maker)
+                diag_fail(u->diag, "pass `%s` must come before `%s`: it would undo %s", p->name,
+                          maker, state_text(u->arena, broken));
+            diag_fail(u->diag, "pass `%s` can't run on a graph that has %s", p->name,
+                      state_text(u->arena, broken));
+        }
+        state |= p->makes;
+    }
+}
+
+/* ---- running ---- */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int64_t rewrites(const Graph *g)
+{
+    int64_t n = 0;
+    for (int r = 0; r < RW_COUNT; r++)
+        n += g->hits[r];
+    return n;
+}
+
+static void dump(Unit *u, const Pass *p)
+{
+    if (!u->dump_after || !u->dump) return;
+    if (strcmp(u->dump_after, "all") != 0 && strcmp(u->dump_after, p->name) != 0) return;
+    Str text = {.arena = u->arena};
+    graph_print(u->graph, &text);
+    u->dump(u->dump_ctx, p->name, text.s ? text.s : "");
+}
+
+static void dump_exists(Unit *u, const PassList *list)
+{
+    if (!u->dump_after || strcmp(u->dump_after, "all") == 0) return;
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->v[i]->name, u->dump_after) == 0) return;
+    if (!pass_find(u->dump_after)) unknown_pass(u, u->dump_after);
+    diag_fail(u->diag, "can't dump after `%s`: the pipeline doesn't run it", u->dump_after);
+}
+
+void pipeline_run(Unit *u, const char *pipeline)
+{
+    PassList list = parse(u, pipeline);
+    check_order(u, &list);
+    dump_exists(u, &list);
+    for (int i = 0; i < list.n; i++) {
+        const Pass *p = list.v[i];
+        PassStat stat = {.name = p->name, .nodes_before = u->graph->nodes.n};
+        int64_t before = rewrites(u->graph);
+        double t = seconds_now();
+        p->run(u);
+        stat.seconds = seconds_now() - t;
+        stat.nodes_after = u->graph->nodes.n;
+        stat.rewrites = rewrites(u->graph) - before;
+        vec_push(u->arena, &u->stats, stat);
+        if (u->verify_each) graph_verify(u->graph, p->name);
+        dump(u, p);
+    }
+}
