@@ -69,6 +69,7 @@ typedef struct { Graph *g; const Edge *by; const Space *space; } Swap;
 static Edge swap_load(void *ctx, Edge e)               /* e's own map is already renewed */
 {
     Swap *s = ctx;
+    if (!s->by) return e;                              /* graph_renew outside a rewrite */
     Edge by = s->by[e.node->id];
     return by.node ? edge_comp(s->g, by, e.map, s->space) : e;
 }

@@ -1,0 +1,228 @@
+/* replay.c: values inside checkpoint and reversible regions, for backward.
+ *
+ * A rule for a node in such a region doesn't read the region's float nodes, which would keep them
+ * alive from forward to backward. It reads replays:
+ *
+ *   checkpoint   clones of what it needs, computed again from values outside the region
+ *   reversible   a stream's value before a step is its value after it minus a clone of the step's
+ * delta: old = next - delta'       or, of a step under a host branch, old = branch(c, next -
+ * delta', next) so that only the streams' last values are kept. delta' is made of other streams'
+ * values, which were reconstructed by the steps after it.
+ *
+ * Clones are made when backward arrives, one set per region, with a replay number of their own so
+ * that they are not consed with the originals. Ints are never computed again: a routing decision is
+ * made once. Bools are when they compare replayed floats. Draws are leaves, and give the same bits.
+ */
+#include "passes/walk.h"
+
+/* One checkpoint or reversible region during the walk. */
+typedef struct Scope {
+    struct Scope *up; /* the next one around it */
+    int region;
+    int replay;  /* of its clones */
+    Edge *value; /* by node: what to read instead; node NULL: not made */
+    int *step;   /* by node: region of the last step whose `old` it is; 0: none (reversible) */
+    bool *next;  /* by node: a stream's value after a step (reversible) */
+    bool *busy;  /* by node: being made; who meets it again reads the original */
+} Scope;
+
+struct Replay {
+    Graph *g;
+    int n;         /* forward nodes */
+    Scope **scope; /* by region: the innermost scope around it, itself included; NULL: none */
+    int *chunk;    /* by region: the innermost chunk region around it; 0: none */
+};
+
+/* ---- regions ---- */
+
+/* A step can be undone if its stream is read as it is: each axis of old at one axis of the step. */
+static bool invertible(const Region *r)
+{
+    uint64_t seen = 0;
+    if (!r->old.node || r->old.node == r->next.node) return false; /* dropped; adds nothing */
+    if (r->old.map->n != r->space->n) return false;
+    for (int i = 0; i < r->old.map->n; i++) {
+        int axis = ix_bare_axis(r->old.map->ix[i]);
+        if (axis < 0 || seen >> axis & 1) return false;
+        seen |= 1ull << axis;
+    }
+    return true;
+}
+
+static Scope *new_scope(Replay *r, int region, Scope *up, int replay)
+{
+    Scope *s = NEW(r->g->arena, Scope);
+    *s = (Scope){.up = up, .region = region, .replay = replay};
+    s->value = NEW_N(r->g->arena, Edge, r->n);
+    s->busy = NEW_N(r->g->arena, bool, r->n);
+    if (r->g->regions.v[region].kind == REGION_REVERSIBLE) {
+        s->step = NEW_N(r->g->arena, int, r->n);
+        s->next = NEW_N(r->g->arena, bool, r->n);
+    }
+    return s;
+}
+
+Replay *replay_new(Graph *g)
+{
+    Replay *r = NEW(g->arena, Replay);
+    *r = (Replay){.g = g, .n = g->nodes.n};
+    r->scope = NEW_N(g->arena, Scope *, g->regions.n);
+    r->chunk = NEW_N(g->arena, int, g->regions.n);
+    int replay = 0;
+    for (int i = 0; i < r->n; i++)
+        if (g->nodes.v[i]->replay > replay) replay = g->nodes.v[i]->replay;
+    for (int i = 1; i < g->regions.n; i++) { /* parents come first */
+        const Region *q = &g->regions.v[i];
+        bool replayed = q->kind == REGION_CHECKPOINT || q->kind == REGION_REVERSIBLE;
+        Scope *up = r->scope[q->parent];
+        r->scope[i] = replayed ? new_scope(r, i, up, ++replay) : up;
+        r->chunk[i] = q->kind == REGION_CHUNK ? i : r->chunk[q->parent];
+        if (q->kind != REGION_STEP || !invertible(q)) continue;
+        while (up && !up->step) up = up->up;
+        if (!up) continue;
+        up->step[q->old.node->id] = i;
+        up->next[q->next.node->id] = true;
+    }
+    return r;
+}
+
+void replay_enter(Replay *r, const Node *n)
+{
+    const Scope *s = r->scope[n->region];
+    r->g->region = r->chunk[n->region];
+    r->g->replay = s ? s->replay : 0;
+}
+
+/* ---- which node is read how ---- */
+
+static bool inside(const Replay *r, const Scope *s, const Node *n)
+{
+    for (const Scope *q = r->scope[n->region]; q; q = q->up)
+        if (q == s) return true;
+    return false;
+}
+
+/* The innermost of the scopes around `from` in which m is replayed; NULL: m is read itself. */
+static Scope *scope_of(const Replay *r, Scope *from, const Node *m)
+{
+    if (m->dt == DT_INT || m->id >= r->n) return NULL;
+    for (Scope *s = from; s; s = s->up) {
+        if (s->step && s->step[m->id] && m->dt == DT_FLOAT) return s;
+        if (s->next && s->next[m->id]) continue; /* what leaves the region is kept */
+        if (m->nargs && inside(r, s, m)) return s;
+    }
+    return NULL;
+}
+
+static Edge itself(Replay *r, Node *m) { return edge_identity(r->g, m); }
+
+/* m's value as seen from `from`, if it is known by now. */
+static bool known(Replay *r, Scope *from, Node *m, Edge *e)
+{
+    Scope *s = scope_of(r, from, m);
+    *e = s ? s->value[m->id] : itself(r, m);
+    if (s && !e->node && s->busy[m->id]) *e = itself(r, m);
+    return e->node != NULL;
+}
+
+/* ---- making one value, from known ones ---- */
+
+static Edge clone(Replay *r, Scope *s, Node *m)
+{
+    Edge arg[MAX_ARGS];
+    bool same = m->dt == DT_BOOL;
+    for (int i = 0; i < m->nargs; i++) {
+        Edge a = m->args[i], e;
+        known(r, s, a.node, &e);
+        same = same && edge_eq(e, itself(r, a.node));
+        arg[i] = edge_comp(r->g, e, a.map, m->space);
+    }
+    return same ? itself(r, m) : graph_renew(r->g, m, arg);
+}
+
+/* An edge over the step's space, as one over the out axes of the stream's node. */
+static Edge over_stream(Replay *r, const Region *q, Edge e)
+{
+    const Node *m = q->old.node;
+    const Ix *ix[MAX_AXES];
+    for (int i = 0; i < m->rank; i++) ix[ix_bare_axis(q->old.map->ix[i])] = ix_axis(r->g, i);
+    return edge_comp(r->g, e, map_make(r->g, m->rank, ix), node_shape(r->g, m));
+}
+
+static Edge undo(Replay *r, Scope *s, const Region *q)
+{
+    Graph *g = r->g;
+    Edge next, delta, old;
+    known(r, s, q->next.node, &next);
+    known(r, s, q->delta.node, &delta);
+    next = edge_comp(g, next, q->next.map, q->space);
+    delta = edge_comp(g, delta, q->delta.map, q->space);
+    old = graph_pw2(g, OP_sub, q->space, next, delta);
+    const Node *n = q->next.node;
+    if (n->op == OP_branch && n->args[2].node == q->old.node)
+        old = graph_branch(g, q->space, n->args[0], old, next);
+    else if (n->op == OP_branch && n->args[1].node == q->old.node)
+        old = graph_branch(g, q->space, n->args[0], next, old);
+    return over_stream(r, q, old);
+}
+
+/* ---- making a value and all that it needs ---- */
+
+typedef struct {
+    Scope *scope;
+    Node *node;
+} Todo;
+typedef VEC(Todo) TodoList;
+
+static bool require(Replay *r, TodoList *todo, Scope *from, Node *m)
+{
+    Edge e;
+    if (known(r, from, m, &e)) return true;
+    vec_push(r->g->arena, todo, (Todo){scope_of(r, from, m), m});
+    return false;
+}
+
+static bool ready(Replay *r, TodoList *todo, Todo t)
+{
+    int step = t.scope->step ? t.scope->step[t.node->id] : 0;
+    bool all = true;
+    if (step) {
+        const Region *q = &r->g->regions.v[step];
+        all &= require(r, todo, t.scope, q->next.node);
+        return require(r, todo, t.scope, q->delta.node) && all;
+    }
+    for (int i = 0; i < t.node->nargs; i++) all &= require(r, todo, t.scope, t.node->args[i].node);
+    return all;
+}
+
+static void make(Replay *r, Todo t)
+{
+    Graph *g = r->g;
+    Loc loc = g->loc;
+    int region = g->region, replay = g->replay,
+        step = t.scope->step ? t.scope->step[t.node->id] : 0;
+    g->loc = t.node->loc, g->region = r->chunk[t.node->region], g->replay = t.scope->replay;
+    Edge e = step ? undo(r, t.scope, &g->regions.v[step]) : clone(r, t.scope, t.node);
+    t.scope->value[t.node->id] = e;
+    g->loc = loc, g->region = region, g->replay = replay;
+}
+
+Edge replay_value(Replay *r, const Node *reader, Node *m)
+{
+    TodoList todo = {0};
+    Scope *from = r->scope[reader->region];
+    Edge e;
+    require(r, &todo, from, m);
+    while (todo.n) { /* depth first, without recursion: regions can be deep */
+        Todo t = todo.v[todo.n - 1];
+        bool *busy = &t.scope->busy[t.node->id];
+        bool fresh = !t.scope->value[t.node->id].node;
+        *busy = true;
+        if (fresh && !ready(r, &todo, t)) continue;
+        if (fresh) make(r, t);
+        *busy = false;
+        todo.n--;
+    }
+    known(r, from, m, &e);
+    return e;
+}
