@@ -33,6 +33,7 @@ Progress progress_begin(FILE *out, bool quiet, int64_t first, int64_t total, int
 void progress_duration(double seconds, char *out, size_t bytes)
 {
     if (!(seconds < 360000)) seconds = 360000;          /* 100 hours, also for what is no number */
+    if (seconds < 0) seconds = 0;
     long s = (long)(seconds + 0.5);
     if (s >= 3600) {
         snprintf(out, bytes, "%ldh%02ldm", s / 3600, s / 60 % 60);
@@ -52,7 +53,7 @@ static bool is_due(const Progress *p, double now, int64_t done)
 
 void progress_step(Progress *p, double now, int64_t done, const char *fmt, ...)
 {
-    char more[256], left[16], line[512];
+    char more[256], left[32], line[512];
     if (!is_due(p, now, done)) return;
     va_list ap;
     va_start(ap, fmt);

@@ -30,7 +30,7 @@ void progress_step(Progress *p, double now, int64_t done, const char *fmt, ...) 
 /* Call before anything else is written to the same place: ends the open line. */
 void progress_pause(Progress *p);
 
-/* "1h02m", "3m20s", "12s"; at least 12 bytes. */
+/* "1h02m", "3m20s", "12s"; at least 24 bytes. */
 void progress_duration(double seconds, char *out, size_t bytes);
 
 #endif

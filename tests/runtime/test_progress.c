@@ -117,7 +117,7 @@ static void durations(void **state)
                  {200, "3m20s"},     {3720, "1h02m"},      {1e9, "100h00m"},
                  {0.0 / 0.0, "100h00m"}};
     for (int i = 0; i < COUNT(cases); i++) {
-        char text[16];
+        char text[24];
         progress_duration(cases[i].seconds, text, sizeof text);
         assert_string_equal(text, cases[i].text);
     }
