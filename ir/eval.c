@@ -67,6 +67,7 @@ static void eval_reach(Eval *ev)
     ev->bad = grown(ev, ev->bad, sizeof *ev->bad, n);
     ev->done = grown(ev, ev->done, sizeof *ev->done, n);
     ev->want = grown(ev, ev->want, sizeof *ev->want, n);
+    ev->set = grown(ev, ev->set, sizeof *ev->set, n);
     ev->n = n;
 }
 
@@ -132,26 +133,31 @@ static bool is_given(const Node *n)
     return n->op == OP_param || n->op == OP_state || n->op == OP_input;
 }
 
-void eval_set(Eval *ev, const Node *leaf, const Tensor *t)
+static const char *given_text(Eval *ev, const Node *n)
 {
-    if (!is_given(leaf)) diag_bug(ev->g->diag, "only params, states and inputs can be set");
-    Tensor *to = node_tensor(ev, leaf);
+    if (!is_given(n)) return arena_printf(ev->arena, "%%%d", n->id);
+    return arena_printf(ev->arena, "%s `%s`", op_info[n->op].name, n->attr.leaf.name);
+}
+
+void eval_set(Eval *ev, const Node *n, const Tensor *t)
+{
+    Tensor *to = node_tensor(ev, n);
     bool same = to->rank == t->rank;
     for (int i = 0; same && i < t->rank; i++) same = to->shape[i] == t->shape[i];
     if (!same)
-        diag_fail(ev->g->diag, "%s `%s` has shape %s; %s was given", op_info[leaf->op].name,
-                  leaf->attr.leaf.name, shape_text(ev, to->rank, to->shape),
-                  shape_text(ev, t->rank, t->shape));
+        diag_fail(ev->g->diag, "%s has shape %s; %s was given", given_text(ev, n),
+                  shape_text(ev, to->rank, to->shape), shape_text(ev, t->rank, t->shape));
     for (int64_t i = 0; i < t->count; i++) {
         double v = tensor_get(t, i);
         if (to->dt == DT_INT && !(v >= INT32_MIN && v <= INT32_MAX))
-            diag_fail(ev->g->diag, "%s `%s` is int; %g was given", op_info[leaf->op].name,
-                      leaf->attr.leaf.name, v);
+            diag_fail(ev->g->diag, "%s is int; %g was given", given_text(ev, n), v);
         tensor_put(to, i, v);
     }
+    ev->set[n->id] = true;
+    ev->bad[n->id] = NULL;
     for (int i = 0; i < ev->g->nodes.n; i++)
-        if (op_info[ev->g->nodes.v[i]->op].cls != CLASS_LEAF) ev->done[i] = false;
-    ev->done[leaf->id] = true;
+        if (op_info[ev->g->nodes.v[i]->op].cls != CLASS_LEAF && !ev->set[i]) ev->done[i] = false;
+    ev->done[n->id] = true;
 }
 
 /* A leaf that was not set: an optional input takes its fill. */
@@ -193,8 +199,15 @@ bool eval_truth(Eval *ev, Edge host)
 
 static void want_operands(Eval *ev, const Node *n)
 {
-    if (n->op == OP_branch) want_edge(ev, n->args[eval_truth(ev, n->args[0]) ? 1 : 2]);
-    else node_reads(n, want, ev);
+    Edge factor[2];
+    if (n->op == OP_branch) {
+        want_edge(ev, n->args[eval_truth(ev, n->args[0]) ? 1 : 2]);
+    } else if (eval_product(ev, n, factor) && !ev->want[n->args[0].node->id]) {
+        want_edge(ev, factor[0]);
+        want_edge(ev, factor[1]);
+    } else {
+        node_reads(n, want, ev);
+    }
 }
 
 static void compute(Eval *ev, Node *n)
@@ -287,9 +300,7 @@ static void check_range(Eval *ev, const Check *c)
             rest /= t.shape[d];
         }
         const Node *n = c->e.node;
-        const char *what = is_given(n) ? arena_printf(ev->arena, "%s `%s`", op_info[n->op].name,
-                                                      n->attr.leaf.name)
-                                       : "the value";
+        const char *what = is_given(n) ? given_text(ev, n) : "the value";
         user_error(ev->g->diag, c->loc, "%s\n%s holds %g at %s, outside 0..%" PRId64, c->text, what,
                    v, shape_text(ev, t.rank, pos), limit - 1);
     }

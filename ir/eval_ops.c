@@ -283,13 +283,33 @@ static uint32_t empty_int(Op op, DType dt)
     return op == OP_rmax ? (uint32_t)INT32_MIN : op == OP_rmin ? INT32_MAX : 0;
 }
 
+/* A contraction's products are many and read once: they aren't stored. */
+bool eval_product(Eval *ev, const Node *n, Edge factor[2])
+{
+    Edge e = n->args[0];
+    if (n->op != OP_sum || e.node->op != OP_mul || e.node->dt != DT_FLOAT) return false;
+    if (ev->done[e.node->id]) return false;
+    for (int i = 0; i < 2; i++) factor[i] = edge_arg(ev->g, e, i, n->space);
+    return true;
+}
+
+static const double *reduced_floats(Work *w, const int64_t *pos, int n, double *product)
+{
+    const double *x = access_float(&w->row, w->arg[0], pos, n, NULL);
+    if (w->nargs == 1) return x;
+    const double *y = access_float(&w->row, w->arg[1], pos, n, NULL);
+    for (int i = 0; i < n; i++) product[i] = x[i] * y[i];
+    return product;
+}
+
 static void reduce_row(void *ctx, const int64_t *pos, int64_t at, int n)
 {
     Work *w = ctx;
     /* the row lies in one output element, unless nothing is reduced */
     int step = w->per == 1 ? 1 : n;
     if (w->floats) {
-        const double *x = access_float(&w->row, w->arg[0], pos, n, NULL);
+        double product[ROW];
+        const double *x = reduced_floats(w, pos, n, product);
         double *out = (double *)w->out->data + at / w->per;
         for (int i = 0; i < n; i += step, out++) *out = fold_float(w->op, *out, x + i, step);
     } else {
@@ -312,10 +332,16 @@ static void reduce(Work *w, const Node *n)
         if (w->floats) store_floats(w->out, i, &f, 1);
         else store_ints(w->out, i, &v, 1);
     }
-    work_args(w, n);
+    Edge factor[2];
+    if (eval_product(w->ev, n, factor)) {
+        w->nargs = 2;
+        for (int i = 0; i < 2; i++) w->arg[i] = access_new(w->ev, factor[i], &w->box);
+    } else {
+        work_args(w, n);
+    }
     w->per = 1;
     for (int i = n->rank; i < n->space->n; i++) w->per *= w->box.ext[i];
-    box_merge(&w->box, w->arg, 1, n->rank);
+    box_merge(&w->box, w->arg, w->nargs, n->rank);
     work_run(w, reduce_row);
 }
 

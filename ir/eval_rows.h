@@ -20,6 +20,7 @@ struct Eval {
     uint8_t **bad;           /* positions that depend on a read outside its operand; NULL: none */
     bool *done;              /* the value is current */
     bool *want;              /* marked by eval_node */
+    bool *set;               /* given by eval_set: never computed */
 };
 
 /* A box of positions; n >= 1 (a space without axes gets one of extent 1). */
@@ -81,6 +82,8 @@ void eval_compute(Eval *ev, Node *n, Tensor *out);
 void eval_gather(Eval *ev, Edge e, const Space *space, Tensor *out, uint8_t **bad);
 void tensor_alloc(Eval *ev, Tensor *t, DType dt, int rank, const int64_t *shape);
 double tensor_get(const Tensor *t, int64_t at);
+/* n is the sum of a product that is not stored (yet): its factors, over n's space. */
+bool eval_product(Eval *ev, const Node *n, Edge factor[2]);
 bool eval_truth(Eval *ev, Edge host);    /* a bool edge without axes; computes it if needed */
 
 #endif

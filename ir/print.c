@@ -69,6 +69,10 @@ static void number(Str *out, double x)
 
 static void edge_print(Graph *g, Edge e, Str *out)
 {
+    if (!e.node || !e.map) {
+        str_add(out, "%?"); /* ill-formed: the verifier shows it */
+        return;
+    }
     str_printf(out, "%%%d", e.node->id);
     for (int i = 0; i < e.map->n; i++) {
         str_add(out, i ? "," : "[");
@@ -198,7 +202,7 @@ static void keys_print(Graph *g, const Node *n, Str *out)
 void node_print(Graph *g, const Node *n, Str *out)
 {
     str_printf(out, "%%%d:%c", n->id, text_dtypes[n->dt]);
-    if (n->rank) extents(g, n->space, 0, n->rank, out);
+    if (n->rank) extents(g, n->space, 0, n->rank < n->space->n ? n->rank : n->space->n, out);
     str_printf(out, " = %s", op_info[n->op].name);
     if (n->space->n > n->rank) {
         str_add(out, " over ");

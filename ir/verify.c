@@ -67,6 +67,7 @@ static const char *edge_flaw(Graph *g, Edge e, const Space *space, int before)
 {
     const char *flaw = NULL;
     if (!in_graph(g, e.node, before)) return "C1: it reads a node that does not come before";
+    if (!e.map) return "C3: it reads a node without indices";
     if (e.map->n != e.node->rank)
         FLAW("C3: it reads %%%d, of rank %d, at %d indices", e.node->id, e.node->rank, e.map->n);
     for (int i = 0; i < e.map->n && !flaw; i++) flaw = ix_flaw(g, e.map->ix[i], space, before);
@@ -255,27 +256,35 @@ const char *node_flaw(Graph *g, const Node *n)
 const char *root_flaw(Graph *g, const Root *r)
 {
     const char *flaw = space_flaw(g, r->space);
-    return flaw ? flaw : edge_flaw(g, r->e, r->space, g->nodes.n);
+    if (!flaw) flaw = edge_flaw(g, r->e, r->space, g->nodes.n);
+    if (flaw) FLAW("C17: root `%s`: %s", r->name, flaw);
+    return NULL;
 }
 
-const char *check_flaw(Graph *g, const Check *c)
+static const char *condition_flaw(Graph *g, const Check *c)
 {
     const char *flaw = NULL;
     if (c->kind != CHECK_TRUE && (flaw = size_flaw(g, c->ix))) return flaw;
     if (c->kind == CHECK_EQ0 || c->kind == CHECK_GE0) return NULL;
     const Space *none = space_make(g, 0, NULL), *space = c->kind == CHECK_TRUE ? none : c->space;
     if ((flaw = space_flaw(g, space)) || (flaw = edge_flaw(g, c->e, space, g->nodes.n))) return flaw;
-    DType must = c->kind == CHECK_TRUE ? DT_BOOL : DT_INT;
-    if (c->e.node->dt != must) FLAW("C18: a check of %s", dtype_name[c->e.node->dt]);
+    DType must = c->kind == CHECK_TRUE ? DT_BOOL : DT_INT, dt = c->e.node->dt;
+    if (dt != must) FLAW("its value is %s, not %s", dtype_name[dt], dtype_name[must]);
     return NULL;
 }
 
-const char *region_flaw(Graph *g, int number)
+const char *check_flaw(Graph *g, const Check *c)
 {
-    const Region *r = &g->regions.v[number];
+    const char *flaw = condition_flaw(g, c);
+    if (flaw) FLAW("C18: check `%s`: %s", c->text, flaw);
+    return NULL;
+}
+
+static const char *annotation_flaw(Graph *g, const Region *r, int number)
+{
     const char *flaw = NULL;
     if (r->parent < 0 || r->parent >= number)
-        FLAW("C19: region %d lies in region %d, which does not come before", number, r->parent);
+        FLAW("it lies in region %d, which does not come before", r->parent);
     if (r->kind == REGION_CHUNK &&
         ((flaw = size_flaw(g, r->chunk_extent)) || (flaw = size_flaw(g, r->chunks))))
         return flaw;
@@ -284,6 +293,13 @@ const char *region_flaw(Graph *g, int number)
         (flaw = edge_flaw(g, r->delta, r->space, g->nodes.n)))
         return flaw;
     return edge_flaw(g, r->next, r->space, g->nodes.n);
+}
+
+const char *region_flaw(Graph *g, int number)
+{
+    const char *flaw = annotation_flaw(g, &g->regions.v[number], number);
+    if (flaw) FLAW("C19: region %d: %s", number, flaw);
+    return NULL;
 }
 
 /* Every leaf of the op stands once in the list, under its name, and no name twice. */
@@ -326,17 +342,10 @@ void graph_verify(Graph *g, const char *stage)
         diag_note(g->diag, n->loc, "the value comes from here");
         diag_bug(g->diag, "after %s, the graph is ill-formed: %s\n%s", stage, flaw, text.s);
     }
-    for (int i = 0; i < g->roots.n; i++)
-        if ((flaw = root_flaw(g, &g->roots.v[i])))
-            diag_bug(g->diag, "after %s, the graph is ill-formed: C17: root `%s`: %s", stage,
-                     g->roots.v[i].name, flaw);
-    for (int i = 0; i < g->checks.n; i++)
-        if ((flaw = check_flaw(g, &g->checks.v[i])))
-            diag_bug(g->diag, "after %s, the graph is ill-formed: C18: check `%s`: %s", stage,
-                     g->checks.v[i].text, flaw);
-    for (int i = 1; i < g->regions.n; i++)
-        if ((flaw = region_flaw(g, i)))
-            diag_bug(g->diag, "after %s, the graph is ill-formed: %s", stage, flaw);
-    if ((flaw = names_flaw(g)))
-        diag_bug(g->diag, "after %s, the graph is ill-formed: %s", stage, flaw);
+    flaw = NULL;
+    for (int i = 0; i < g->roots.n && !flaw; i++) flaw = root_flaw(g, &g->roots.v[i]);
+    for (int i = 0; i < g->checks.n && !flaw; i++) flaw = check_flaw(g, &g->checks.v[i]);
+    for (int i = 1; i < g->regions.n && !flaw; i++) flaw = region_flaw(g, i);
+    if (!flaw) flaw = names_flaw(g);
+    if (flaw) diag_bug(g->diag, "after %s, the graph is ill-formed: %s", stage, flaw);
 }
