@@ -187,7 +187,11 @@ static void built_graph(void **state)
     }
     graph_dce(g);
     graph_verify(g, "dce");
-    expect_stable(text_of(g));
+    const char *live = text_of(g);
+    expect_stable(live);
+    g->rules_on = false;
+    graph_rewrite(g, NULL, NULL);
+    assert_string_equal(text_of(g), live);
     eval_free(a);
     eval_free(b);
     graph_free(g);
@@ -227,6 +231,38 @@ static void by_hand(void **state)
                            "%7:f[t] = neg %3[ i0 , 3 + 2*i0//2 - i0 ]\ninput \"x\" %3");
     assert_string_equal(text_of(g), "rtc-ir 1\nsym t\n%0:f[t,6] = input \"x\"\n"
                                     "%1:f[t] = neg %0[i0,3]\ninput \"x\" %0\n");
+    graph_free(g);
+    diag_free(d);
+}
+
+/* The example of ir/README.md: it is read, and the constructors find it in canonical form. */
+static void readme(void **state)
+{
+    (void)state;
+    Diag *d = diag_new();
+    static char file[1 << 16];
+    FILE *f = fopen(RTC_SOURCE_DIR "/ir/README.md", "r");
+    assert_non_null(f);
+    size_t n = fread(file, 1, sizeof file - 1, f);
+    fclose(f);
+    file[n] = 0;
+    char *begin = strstr(file, "## Example"), *end;
+    assert_non_null(begin);
+    begin = strstr(begin, "```\n") + 4;
+    end = strstr(begin, "```");
+    assert_non_null(end);
+    *end = 0;
+    Graph *g = graph_of(d, begin);
+    const char *text = text_of(g);
+    g->rules_on = false;
+    graph_rewrite(g, NULL, NULL);
+    assert_string_equal(text_of(g), text);
+    for (char *hash; (hash = strchr(begin, '#'));) { /* the text itself, without comments */
+        char *line_end = strchr(hash, '\n'), *last = hash;
+        while (last[-1] == ' ') last--;
+        memmove(last, line_end, strlen(line_end) + 1);
+    }
+    assert_string_equal(begin, text);
     graph_free(g);
     diag_free(d);
 }
@@ -379,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line), cmocka_unit_test(built_graph),
         cmocka_unit_test(floats_round_trip), cmocka_unit_test(by_hand),
+        cmocka_unit_test(readme),
         cmocka_unit_test(mistakes), cmocka_unit_test(fuzz),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
