@@ -36,7 +36,7 @@ static inline Philox philox(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2,
     return philox_rounds(counter, (uint32_t)key, (uint32_t)(key >> 32), 10);
 }
 
-/* A word as a float in [0, 1): its upper 24 bits, so that every value is exact and 1 never comes. */
+/* A word as a float in [0, 1): its upper 24 bits, so every value is exact and 1 never comes. */
 static inline float philox_float(uint32_t word) { return (float)(word >> 8) * 0x1p-24f; }
 
 /* A word as an index in [0, n), n > 0, by multiplication (bias below n / 2^32). */

@@ -37,9 +37,10 @@ static void quoted(Str *out, const char *text)
 static void bash_option(Str *out, const OptionRow *o)
 {
     const char *action = "return";           /* a value that nobody can guess */
-    if (wants_file(o->kind)) action = "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$word\")";
-    if (o->kind == KIND_DIRECTORY) {
-        action = "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$word\")";
+    const char *paths = o->kind == KIND_DIRECTORY ? "-d" : "-f";
+    if (wants_file(o->kind) || o->kind == KIND_DIRECTORY) {
+        action = arena_printf(out->arena, "compopt -o filenames; mapfile -t COMPREPLY < "
+                                          "<(compgen %s -- \"$word\")", paths);
     }
     if (o->kind == KIND_CHOICE) {
         action = arena_printf(out->arena, "mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$word\")",
@@ -80,7 +81,8 @@ static void bash(Str *out)
                "    [[ $word == = ]] && word=''               # bash cuts --name=value at the =\n"
                "    [[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD-2]}\n"
                "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-               "        mapfile -t COMPREPLY < <(compgen -W \"$commands --help --version\" -- \"$word\")\n"
+               "        commands+=' --help --version'\n"
+               "        mapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$word\")\n"
                "        return\n    fi\n"
                "    case ${COMP_WORDS[1]} in\n",
                command_names(out->arena));

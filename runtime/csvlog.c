@@ -92,7 +92,7 @@ void csvlog_row(CsvLog *log, int64_t step, const double *values)
         }
     }
     str_add(row, "\n");
-    for (size_t at = 0; at < row->n;) {      /* one write: a row is there or not, but on a full disk */
+    for (size_t at = 0; at < row->n;) {      /* one write, but where the disk is nearly full */
         ssize_t k = write(log->fd, row->s + at, row->n - at);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) diag_fail(log->diag, "%s: cannot write: %s", log->path, strerror(errno));

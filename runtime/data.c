@@ -227,6 +227,11 @@ static void copy_window(const DataPart *p, size_t from, int64_t time, int32_t *x
 /* Keeps these draws apart from a model's own under the same seed. */
 #define DATA_KEY 0x64617461ull
 
+static Philox draw(uint64_t seed, uint64_t epoch, uint32_t a, uint32_t b)
+{
+    return philox(seed ^ DATA_KEY, a, b, (uint32_t)epoch, (uint32_t)(epoch >> 32));
+}
+
 /* A permutation of [0, n): a Feistel network of Philox on the next power of four, walked along its
  * cycle until it falls below n (under 4 tries on average). */
 static uint64_t permute(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t n)
@@ -237,7 +242,7 @@ static uint64_t permute(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t n)
     do {
         uint32_t left = (uint32_t)(i >> half) & mask, right = (uint32_t)i & mask;
         for (uint32_t round = 0; round < 6; round++) {
-            Philox x = philox(seed ^ DATA_KEY, right, round, (uint32_t)epoch, (uint32_t)(epoch >> 32));
+            Philox x = draw(seed, epoch, right, round);
             uint32_t next = left ^ (x.w[0] & mask);
             left = right;
             right = next;
@@ -252,7 +257,7 @@ static size_t place(const DataPart *p, uint64_t seed, uint64_t taken, int64_t ti
 {
     size_t windows = (p->n - 1) / (size_t)time, spare = (p->n - 1) % (size_t)time;
     uint64_t epoch = taken / windows;
-    Philox x = philox(seed ^ DATA_KEY, ~0u, ~0u, (uint32_t)epoch, (uint32_t)(epoch >> 32));
+    Philox x = draw(seed, epoch, ~0u, ~0u);
     size_t shift = (((uint64_t)x.w[0] << 32) | x.w[1]) % (spare + 1);
     return shift + (size_t)time * permute(seed, epoch, taken % windows, windows);
 }

@@ -143,7 +143,7 @@ void help_overview(Str *out)
     for (int i = 0; i < COUNT(statuses); i++) {
         entry(out, 8, arena_printf(out->arena, "%d", statuses[i].status), statuses[i].text);
     }
-    str_add(out, "\n`rtc help COMMAND` says more of each; `rtc help --man | man -l -` all of it.\n");
+    str_add(out, "\n`rtc help COMMAND` says more of each, `rtc help --man | man -l -` all.\n");
 }
 
 /* ---- the man page ---- */

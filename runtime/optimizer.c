@@ -45,7 +45,11 @@ int optimizer_moments(const Optimizer *o)
 
 enum { BLOCK = 8192, LANES = 64 };       /* elements; partial sums of the norm */
 
-static int64_t blocks_of(const ParamRange *r) { return r->skip ? 0 : (r->count + BLOCK - 1) / BLOCK; }
+static int64_t blocks_of(const ParamRange *r)
+{
+    return r->skip ? 0 : (r->count + BLOCK - 1) / BLOCK;
+}
+
 static int64_t block_size(const ParamRange *r, int64_t block)
 {
     int64_t rest = r->count - block * BLOCK;

@@ -13,7 +13,8 @@ const CommandRow command_info[COMMANDS] = {
 #define ON(c) | 1u << COMMAND_##c
 const OptionRow option_info[OPTIONS] = {
 #define OPTION(id, name, letter, kind, value, low, high, preset, commands, required, help)         \
-    [OPTION_##id] = {name, letter, KIND_##kind, value, low, high, preset, 0 commands, 0 required, help},
+    [OPTION_##id] = {name,   letter,     KIND_##kind, value, low, high,                            \
+                     preset, 0 commands, 0 required,  help},
 #include "runtime/options.def"
 };
 
@@ -98,8 +99,8 @@ static void check_number(Parser *p, const OptionRow *info, const char *text)
                   info->kind == KIND_INTEGER ? "a whole number" : "a number");
     }
     if (x < info->low || x > info->high || errno == ERANGE) {
-        diag_fail(p->d, "--%s: %s is out of range; it must be from %.15g to %.15g", info->name, text,
-                  info->low, info->high);
+        diag_fail(p->d, "--%s: %s is out of range; it must be from %.15g to %.15g", info->name,
+                  text, info->low, info->high);
     }
 }
 

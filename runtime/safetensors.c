@@ -157,7 +157,9 @@ static void check_tiling(Reader *r)
         if (t->data < at) {
             refuse(r, "tensors `%s` and `%s` overlap", f->tensors[i - 1].name, t->name);
         }
-        if (t->data > at) refuse(r, "%zu unused bytes before `%s`", (size_t)(t->data - at), t->name);
+        if (t->data > at) {
+            refuse(r, "%zu unused bytes before `%s`", (size_t)(t->data - at), t->name);
+        }
         at = t->data + t->bytes;
     }
     size_t rest = (size_t)(f->map->p + f->map->bytes - at);

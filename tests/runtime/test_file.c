@@ -1,7 +1,7 @@
 /* Whole files: atomic writing under injected faults, reading with limits, kinds of file.
  *
  * write, fsync, close and rename are defined here and so replace the C library's within this
- * program: call number `fail_at` fails with EIO. */
+ * program: call number `fail_at` fails with EIO, or kills. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,18 +9,22 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "runtime/file.h"
 
 static int calls, fail_at;
+static bool die;                             /* be killed there instead */
 
 static bool fault(void)
 {
     if (++calls != fail_at) return false;
+    if (die) raise(SIGKILL);
     errno = EIO;
     return true;
 }
@@ -148,6 +152,36 @@ static void every_fault_leaves_old_or_new(void **state)
     assert_true(at > 6);
 }
 
+/* Killed at any call: the old content or the new one, whole; the next writer sweeps the rest. */
+static void every_kill_leaves_old_or_new(void **state)
+{
+    World *w = *state;
+    char *path = in(w, "state"), *text = arena_alloc(w->a, 600000);
+    memset(text, 'n', 600000);
+    int killed = 0, swept = 0;
+    for (int at = 1; at <= killed + 1; at++) {
+        assert_true(save(w, path, "old", 3));
+        pid_t child = fork();
+        if (child == 0) {
+            calls = 0;
+            fail_at = at;
+            die = true;
+            save(w, path, text, 600000);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        killed += WIFSIGNALED(status);
+        const char *now = load(w, path, 1 << 20);
+        assert_true(!strcmp(now, "old") || !memcmp(now, text, 600000));
+        swept += entries(w) == 2;
+        file_sweep(path);
+        assert_int_equal(entries(w), 1);
+    }
+    assert_true(killed >= 6);
+    assert_true(swept >= 3);
+}
+
 /* A fault before the rename keeps the old content. */
 static void failed_write_keeps_the_old_file(void **state)
 {
@@ -270,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_leaves_old_or_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_kill_leaves_old_or_new, setup, teardown),
         cmocka_unit_test_setup_teardown(failed_write_keeps_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(error_between_create_and_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(links_and_devices, setup, teardown),

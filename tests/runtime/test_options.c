@@ -45,7 +45,7 @@ static Options *parse(const char *line)
 static void expect_refusal(const char *line, int status, const char *why)
 {
     if (parse(line)) fail_msg("`%s` accepted, though: %s", line, why);
-    if (!strstr(diag_text(d), why)) fail_msg("`%s`: expected `%s`, got %s", line, why, diag_text(d));
+    if (!strstr(diag_text(d), why)) fail_msg("`%s`: no `%s` in %s", line, why, diag_text(d));
     assert_int_equal(diag_status(d), status);
 }
 

@@ -237,7 +237,8 @@ static void round_trip(void **state)
     const StEntry in[] = {
         {"flag", ST_BOOL, 1, {3}, yes}, {"f32", ST_F32, 2, {2, 3}, f32}, {"u8", ST_U8, 1, {3}, u8},
         {"f64", ST_F64, 1, {2}, f64},   {"i64", ST_I64, 1, {2}, i64},    {"i8", ST_I8, 1, {3}, i8},
-        {"i16", ST_I16, 1, {1}, i16},   {"i32", ST_I32, 1, {3}, i32},    {"none", ST_F32, 1, {0}, 0},
+        {"i16", ST_I16, 1, {1}, i16},   {"i32", ST_I32, 1, {3}, i32},
+        {"none", ST_F32, 1, {0}, 0},
         {"scalar/\xc3\xa9\"\\", ST_F32, 0, {0}, f32},
     };
     const StMeta meta[] = {{"format", "rtc"}, {"note", "a \"quoted\"\nline"}};
