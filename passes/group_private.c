@@ -52,6 +52,13 @@ static int light_at(Private *p, Node *n)
     return lo;
 }
 
+/* Valid until the next light value comes in. */
+static Light *light_of(Private *p, Node *n)
+{
+    int at = light_at(p, n);
+    return &p->lights.v[at];
+}
+
 static void add_use(void *ctx, Edge e, bool as_index)
 {
     (void)as_index;
@@ -60,7 +67,7 @@ static void add_use(void *ctx, Edge e, bool as_index)
     if (w->kept[e.node->id] || is_stored_leaf(e.node)) return;
     if (!e.node->nargs && e.node->op != OP_idx && e.node->op != OP_rand) return;
     const Map *map = p->map ? map_subst(w->g, e.map, p->map, p->reader->space) : e.map;
-    Light *l = &p->lights.v[light_at(p, e.node)];
+    Light *l = light_of(p, e.node);
     for (int i = 0; i < l->uses.n; i++)
         if (l->uses.v[i].reader == p->reader && l->uses.v[i].map == map) return;
     vec_push(w->a, &l->uses, (Use){p->reader, p->block, map});
@@ -134,11 +141,11 @@ static void sum_operations(void *ctx, Edge e, bool as_index)
 
 static double operations(Private *p, Node *n)
 {
-    Light *l = &p->lights.v[light_at(p, n)];
+    Light *l = light_of(p, n);
     if (l->operations >= 0) return l->operations;
     Sum s = {p, op_info[n->op].cost};
     device_reads(n, sum_operations, &s);
-    p->lights.v[light_at(p, n)].operations = s.sum;
+    light_of(p, n)->operations = s.sum;
     return s.sum;
 }
 
@@ -152,7 +159,7 @@ static void decide(Private *p, int at)
     if (times < 1.5 * own) return;
     Node *n = l->node;
     double work = operations(p, n);
-    l = &p->lights.v[light_at(p, n)]; /* others may have come in before it */
+    l = light_of(p, n);      /* others may have come in before it */
     if (work < LEAST_OPERATIONS || times * work <= own * (work + 1) + times) return;
     int8_t *block = block_axes(p, l);
     if (!block || inner_bytes(w, l->node, block) > MOST_PRIVATE) return;

@@ -227,7 +227,8 @@ static void contraction_wishes(Layout *l, const Contraction *c)
 
 /* ---- orders ---- */
 
-/* Axes sorted by where they lie in the tensor that the node is computed from; what it lacks goes outside. */
+/* Axes sorted by where they lie in the tensor that the node is computed from; what it lacks follows the axis before
+ * it. */
 static void inherit(Layout *l, const Node *n, int8_t *order)
 {
     const Edge *from = NULL;
@@ -242,7 +243,8 @@ static void inherit(Layout *l, const Node *n, int8_t *order)
     }
     int key[MAX_AXES];
     for (int x = 0; x < n->rank; x++) {
-        key[x] = n->op == OP_top && x == n->rank - 1 ? 2 * MAX_AXES : -1;
+        key[x] = x ? key[x - 1] : -1;
+        if (n->op == OP_top && x == n->rank - 1) key[x] = 2 * MAX_AXES;
         for (int p = 0; from && p < from->map->n; p++)
             if (from->map->ix[l->order[from->node->id][p]]->axes >> x & 1) key[x] = p;
     }

@@ -123,6 +123,7 @@ void pass_split(Unit *u);        /* sums with too few outputs become two sums, s
 void pass_contract(Unit *u);     /* products worth a library call: their operands become stored, affinely read tensors */
 void pass_group(Unit *u);        /* nodes to groups and buffers */
 void pass_group_none(Unit *u);   /* every node its own group: the unfused program, for comparison */
+void grouping_verify(Unit *u);   /* diag_bug unless u->groups is what this file says (group_verify.c) */
 
 /* memplan.c: offsets for buffers that live [first, last], greedy by size; 64-byte aligned. */
 typedef struct { size_t bytes; int first, last; size_t offset; } Extent;

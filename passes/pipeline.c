@@ -203,6 +203,7 @@ void pipeline_run(Unit *u, const char *pipeline)
         stat.rewrites = rewrites(u->graph) - before;
         vec_push(u->arena, &u->stats, stat);
         if (u->verify_each) graph_verify(u->graph, p->name);
+        if (u->verify_each && u->groups) grouping_verify(u);
         dump(u, p);
     }
 }
