@@ -1,12 +1,13 @@
 /* eval.c: the reference evaluator: what a graph means for concrete sizes and inputs.
  *
- * Nodes are computed whole, one after another, in the order of their ids, and kept. Asking for a value
- * first marks what it needs, from the node downwards; a `branch` computes its condition at once and
- * marks only the side that is taken. eval_ops.c has the ops, eval_rows.c the loops.
+ * Nodes are computed whole, one after another, in the order of their ids, and kept. Asking for a
+ * value first marks what it needs, from the node downwards; a `branch` computes its condition at
+ * once and marks only the side that is taken. eval_ops.c has the ops, eval_rows.c the loops.
  *
- * A node is computed over its whole space, also at positions that its readers only reach behind a guard.
- * Reads outside an operand at such positions give 0 and a mark that travels with the value; a marked
- * value that arrives at eval_edge was reached without a guard, which is a mistake of a pass.
+ * A node is computed over its whole space, also at positions that its readers only reach behind a
+ * guard. Reads outside an operand at such positions give 0 and a mark that travels with the value;
+ * a marked value that arrives at eval_edge was reached without a guard, which is a mistake of a
+ * pass.
  */
 #include <inttypes.h>
 #include "ir/eval_rows.h"
@@ -222,8 +223,8 @@ static void compute(Eval *ev, Node *n)
     ev->scratch = NULL;
 }
 
-/* Computes every wanted node with an id up to `last`. Nested for the conditions of branches: what was
- * marked below by then is wanted anyway. */
+/* Computes every wanted node with an id up to `last`. Nested for the conditions of branches: what
+ * was marked below by then is wanted anyway. */
 static void compute_wanted(Eval *ev, int last)
 {
     for (int i = last; i >= 0; i--)

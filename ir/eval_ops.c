@@ -1,5 +1,5 @@
-/* eval_ops.c: what each op computes: one small function per class of ops, rows of the iteration space
- * inside. The scalar meaning comes from the value columns of ops.def.
+/* eval_ops.c: what each op computes: one small function per class of ops, rows of the iteration
+ * space inside. The scalar meaning comes from the value columns of ops.def.
  *
  * An op works on doubles if its result or an operand is float, else on 32-bit ints (as uint32_t, so
  * that they wrap). An operand read outside its node counts as 0 and marks the result (Eval.bad).

@@ -1,10 +1,10 @@
 /* eval_rows.c: walking an iteration space in rows. Contract: eval_rows.h.
  *
- * With concrete sizes most index expressions are `constant + stride . position`. Where all of an edge's are,
- * and the extents prove them inside, the edge is one offset that moves by strides (Access.direct), and
- * axes that every operand walks without a gap become one long axis. Everything else (quotients,
- * remainders, minima, gathers, indices that only a guard keeps inside) is computed row by row, one array
- * of int64 per subexpression.
+ * With concrete sizes most index expressions are `constant + stride . position`. Where all of an
+ * edge's are, and the extents prove them inside, the edge is one offset that moves by strides
+ * (Access.direct), and axes that every operand walks without a gap become one long axis. Everything
+ * else (quotients, remainders, minima, gathers, indices that only a guard keeps inside) is computed
+ * row by row, one array of int64 per subexpression.
  */
 #include "ir/eval_rows.h"
 
@@ -191,7 +191,8 @@ const int64_t *row_ix_values(Row *r, RowIx *e, const int64_t *pos, int n)
     for (int i = 0; i < n; i++) e->row[i] = at + i * step;
     for (int k = 0; k < e->nterm; k++) {
         RowTerm *t = &e->t[k];
-        /* a term that doesn't move along the row is computed once; a load may still be bad everywhere */
+        /* a term that doesn't move along the row is computed once; a load may still be bad
+         * everywhere */
         int once = (t->axes >> r->last & 1) == 0 ? 1 : n;
         bool was_bad = r->any_bad && r->bad[0];
         int64_t term[ROW];

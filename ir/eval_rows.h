@@ -1,5 +1,5 @@
-/* eval_rows.h: how the evaluator walks an iteration space: in rows of at most ROW positions along the
- * last axis, with index expressions compiled for concrete sizes. Private to eval*.c.
+/* eval_rows.h: how the evaluator walks an iteration space: in rows of at most ROW positions along
+ * the last axis, with index expressions compiled for concrete sizes. Private to eval*.c.
  */
 #ifndef RTC_IR_EVAL_ROWS_H
 #define RTC_IR_EVAL_ROWS_H
@@ -54,8 +54,8 @@ typedef struct {
 
 void box_of(Eval *ev, const Space *s, Box *b);
 void box_count(Box *b);
-/* Joins neighbouring axes that every access walks as one, and drops axes of extent 1. Axes before `border`
- * stay apart from those behind; returns how many of them are left. */
+/* Joins neighbouring axes that every access walks as one, and drops axes of extent 1. Axes before
+ * `border` stay apart from those behind; returns how many of them are left. */
 int box_merge(Box *b, Access *const *a, int n, int border);
 /* Calls fn for each row: pos is its first position, `at` that position's row-major number. */
 typedef void RowFn(void *ctx, const int64_t *pos, int64_t at, int n);

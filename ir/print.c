@@ -1,5 +1,5 @@
-/* print.c: a graph as text. The form is specified in README.md; read.c reads it back, and printing what was
- * read gives the same bytes. One line per thing, nodes in their order:
+/* print.c: a graph as text. The form is specified in README.md; read.c reads it back, and printing
+ * what was read gives the same bytes. One line per thing, nodes in their order:
  *
  *     %8:f[b,h,i,j] = sum over [d] %7[i0,i1,i2,i4,i3] region 1 @1:40-52
  *

@@ -1,6 +1,6 @@
 /* read.c: a graph from its text (README.md; print.c writes it). Every line is checked against the
- * constraints of verify.c as it is read, and nothing is simplified: nodes are interned as they stand,
- * so that printing gives the same text again.
+ * constraints of verify.c as it is read, and nothing is simplified: nodes are interned as they
+ * stand, so that printing gives the same text again.
  */
 #include "ir/intern.h"
 #include "ir/read_lex.h"
@@ -13,7 +13,8 @@ static Loc place(Reader *r)
     Loc loc = NO_LOC;
     if (read_accept(r, "@")) {
         int64_t file = read_int(r, 1, INT32_MAX);
-        if (file > r->files.n) read_error(r, "no `source` line has the number %lld", (long long)file);
+        if (file > r->files.n)
+            read_error(r, "no `source` line has the number %lld", (long long)file);
         loc.file = r->files.v[file - 1];
         read_expect(r, ":");
         loc.begin = (uint32_t)read_int(r, 0, UINT32_MAX);
@@ -176,7 +177,8 @@ static void sym_line(Reader *r)
 {
     read_blank(r);
     uint32_t from = r->at;
-    const char *name = read_peek(r, "'") ? read_string(r, '\'') : read_word(r, "the name of a size");
+    const char *name =
+        read_peek(r, "'") ? read_string(r, '\'') : read_word(r, "the name of a size");
     for (int i = 0; i < r->g->syms.n; i++)
         if (!strcmp(r->g->syms.v[i].name, name))
             user_error(r->d, read_loc(r, from), "the size `%s` is declared twice", name);

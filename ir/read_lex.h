@@ -41,7 +41,8 @@ RTC_NORETURN void read_error(Reader *r, const char *fmt, ...) RTC_PRINTF(2, 3);
 const Ix *read_ix(Reader *r, const Space *space);
 Edge read_edge(Reader *r, const Space *space);
 Node *read_node_name(Reader *r);
-int read_extents(Reader *r, const Ix **ext, int from);   /* [..], appended at ext[from]; the new count */
+int read_extents(Reader *r, const Ix **ext,
+                 int from); /* [..], appended at ext[from]; the new count */
 const Space *read_over(Reader *r);                       /* over [..] */
 
 #endif

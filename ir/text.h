@@ -1,5 +1,5 @@
-/* text.h: what print.c, read.c and verify.c share: words, and the constraints of README.md one by one.
- * Private to ir/. */
+/* text.h: what print.c, read.c and verify.c share: words, and the constraints of README.md one by
+ * one. Private to ir/. */
 #ifndef RTC_IR_TEXT_H
 #define RTC_IR_TEXT_H
 
@@ -12,8 +12,8 @@ static const char *const text_region[] = {"checkpoint", "chunk", "reversible", "
 static const char *const text_root[] = {"output", "grad", "update", "init"};
 static const char *const text_check[] = {"eq0", "ge0", "range", "true"};
 
-/* verify.c: what is wrong, in words that begin with the constraint (in g's arena); NULL if nothing is. The node need
- * not be in the graph yet; then its id is the one that it would get. */
+/* verify.c: what is wrong, in words that begin with the constraint (in g's arena); NULL if nothing
+ * is. The node need not be in the graph yet; then its id is the one that it would get. */
 const char *node_flaw(Graph *g, const Node *n);
 const char *root_flaw(Graph *g, const Root *r);
 const char *check_flaw(Graph *g, const Check *c);

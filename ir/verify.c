@@ -1,6 +1,6 @@
-/* verify.c: what a legal graph is. The constraints are numbered in README.md; messages name them. The
- * driver verifies after every pass, where a flaw is a bug of ours; read.c checks each line with the same
- * functions, where it is a mistake in the text.
+/* verify.c: what a legal graph is. The constraints are numbered in README.md; messages name them.
+ * The driver verifies after every pass, where a flaw is a bug of ours; read.c checks each line with
+ * the same functions, where it is a mistake in the text.
  *
  * A `*_flaw` function returns what is wrong, or NULL.
  */
@@ -267,7 +267,8 @@ static const char *condition_flaw(Graph *g, const Check *c)
     if (c->kind != CHECK_TRUE && (flaw = size_flaw(g, c->ix))) return flaw;
     if (c->kind == CHECK_EQ0 || c->kind == CHECK_GE0) return NULL;
     const Space *none = space_make(g, 0, NULL), *space = c->kind == CHECK_TRUE ? none : c->space;
-    if ((flaw = space_flaw(g, space)) || (flaw = edge_flaw(g, c->e, space, g->nodes.n))) return flaw;
+    if ((flaw = space_flaw(g, space)) || (flaw = edge_flaw(g, c->e, space, g->nodes.n)))
+        return flaw;
     DType must = c->kind == CHECK_TRUE ? DT_BOOL : DT_INT, dt = c->e.node->dt;
     if (dt != must) FLAW("its value is %s, not %s", dtype_name[dt], dtype_name[must]);
     return NULL;

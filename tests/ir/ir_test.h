@@ -40,12 +40,7 @@ static inline Node *leaf_named(Graph *g, const char *name)
     return NULL;
 }
 
-/* A row-major tensor of doubles over at most 4 axes; shape ends with 0. */
-typedef struct {
-    int64_t shape[5];
-    const double *v;
-} Values;
-
+/* Sets the leaf of that name to a row-major tensor. */
 static inline void set(Eval *ev, Graph *g, const char *name, const int64_t *shape, int rank,
                        const double *v)
 {

@@ -197,7 +197,8 @@ static void random_indices(void **state)
         g->rules_on = false;
         const Ix *twelve = ix_const(g, 12);
         ix_sym(g, "m", NO_LOC);
-        const Space *s = space_make(g, 3, (const Ix *[]){ix_const(g, 5), ix_const(g, 4), ix_const(g, 7)});
+        const Space *s =
+            space_make(g, 3, (const Ix *[]){ix_const(g, 5), ix_const(g, 4), ix_const(g, 7)});
         Edge t = graph_leaf(g, OP_input, "t", DT_INT, space_make(g, 1, &twelve));
         const Ix *e = ix_mod(g, random_ix(g, &seed, s, t, 3), twelve, s);
         Edge read = {t.node, map_make(g, 1, &e)};
@@ -223,13 +224,14 @@ static void long_rows(void **state)
     (void)state;
     enum { N = 1300, M = 3 };
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym n\nsym m\n%0:f[m,n] = input \"x\"\n%1:f[n] = input \"y\"\n"
-                           "%2:f[m,n] = neg %0[i0,i1]\n%3:f[m,n] = add %1[i1], %2[i0,i1]\n"
-                           "%4:f[n,m] = mul %2[i1,i0], %3[i1,n-i0-1]\n"
-                           "%5:f[m] = sum over [n] %4[i1,i0]\n%6:f[n] = sum over [m] %4[i0,i1]\n"
-                           "%7:f = sum over [n,m] %4[i0,i1]\n"
-                           "%8:f[n,m] = stop %0[((i0*m+i1)//n),((i0*m+i1)%n)]\n"
-                           "input \"x\" %0\ninput \"y\" %1\n");
+    Graph *g =
+        graph_of(d, "rtc-ir 1\nsym n\nsym m\n%0:f[m,n] = input \"x\"\n%1:f[n] = input \"y\"\n"
+                    "%2:f[m,n] = neg %0[i0,i1]\n%3:f[m,n] = add %1[i1], %2[i0,i1]\n"
+                    "%4:f[n,m] = mul %2[i1,i0], %3[i1,n-i0-1]\n"
+                    "%5:f[m] = sum over [n] %4[i1,i0]\n%6:f[n] = sum over [m] %4[i0,i1]\n"
+                    "%7:f = sum over [n,m] %4[i0,i1]\n"
+                    "%8:f[n,m] = stop %0[((i0*m+i1)//n),((i0*m+i1)%n)]\n"
+                    "input \"x\" %0\ninput \"y\" %1\n");
     static double x[M * N], y[N];
     uint64_t seed = 5;
     for (int i = 0; i < M * N; i++) x[i] = dice(&seed, 100);
@@ -262,14 +264,15 @@ static void guarded(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:f[t] = input \"x\"\n%1:i[t] = input \"k\"\n%2:f = const 9\n"
-                           "%3:f[t] = read %0[i0-1] if 0 <= i0-1 < t else %2\n"
-                           "%4:f[t] = neg %0[i0-1]\n"
-                           "%5:f[t] = read %4[i0] if 0 <= i0-1 < t else %2\n"
-                           "%6:f[t,t] = read %0[i0+2*i1-2] if 0 <= i0+2*i1-2 < t and 0 <= i0 < 2 else %2\n"
-                           "%7:f[t] = read %0[%1[i0]] if 0 <= %1[i0] < t else %2\n"
-                           "%8:f[t] = read %0[%1[i0-1]] if 0 <= i0-1 < t and 0 <= %1[i0-1] < t else %2\n"
-                           "input \"x\" %0\ninput \"k\" %1\n");
+    Graph *g = graph_of(
+        d, "rtc-ir 1\nsym t\n%0:f[t] = input \"x\"\n%1:i[t] = input \"k\"\n%2:f = const 9\n"
+           "%3:f[t] = read %0[i0-1] if 0 <= i0-1 < t else %2\n"
+           "%4:f[t] = neg %0[i0-1]\n"
+           "%5:f[t] = read %4[i0] if 0 <= i0-1 < t else %2\n"
+           "%6:f[t,t] = read %0[i0+2*i1-2] if 0 <= i0+2*i1-2 < t and 0 <= i0 < 2 else %2\n"
+           "%7:f[t] = read %0[%1[i0]] if 0 <= %1[i0] < t else %2\n"
+           "%8:f[t] = read %0[%1[i0-1]] if 0 <= i0-1 < t and 0 <= %1[i0-1] < t else %2\n"
+           "input \"x\" %0\ninput \"k\" %1\n");
     Eval *ev = eval_new(g, SIZES(3), 0, 0, false);
     const Space *s = node_shape(g, g->nodes.v[0]);
     set(ev, g, "x", SHAPE(3), (double[]){1, 2, 3});
@@ -294,7 +297,8 @@ static void empty_reductions(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:f[t-1] = input \"x\"\n%1:i[t-1] = input \"k\"\n%2:b[t-1] = input \"m\"\n"
+    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:f[t-1] = input \"x\"\n%1:i[t-1] = input "
+                           "\"k\"\n%2:b[t-1] = input \"m\"\n"
                            "%3:f = sum over [t-1] %0[i0]\n%4:f = rmax over [t-1] %0[i0]\n"
                            "%5:f = rmin over [t-1] %0[i0]\n%6:i = sum over [t-1] %1[i0]\n"
                            "%7:i = rmax over [t-1] %1[i0]\n%8:i = rmin over [t-1] %1[i0]\n"
@@ -354,11 +358,12 @@ static void scatter(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym n\nsym t\n%0:f[2,n] = input \"x\"\n%1:i[2,n] = input \"k\"\n"
-                           "%2:f[2,t] = scat over [n] %0[i0,i2] at [-,%1[i0,i2]]\n"
-                           "%3:f[t,2] = scat over [2,n] %0[i2,i3] at [%1[i2,i3],1-i2]\n"
-                           "%4:i[t] = scat over [n] %1[0,i1] at [i1-1]\n"
-                           "input \"x\" %0\ninput \"k\" %1\n");
+    Graph *g =
+        graph_of(d, "rtc-ir 1\nsym n\nsym t\n%0:f[2,n] = input \"x\"\n%1:i[2,n] = input \"k\"\n"
+                    "%2:f[2,t] = scat over [n] %0[i0,i2] at [-,%1[i0,i2]]\n"
+                    "%3:f[t,2] = scat over [2,n] %0[i2,i3] at [%1[i2,i3],1-i2]\n"
+                    "%4:i[t] = scat over [n] %1[0,i1] at [i1-1]\n"
+                    "input \"x\" %0\ninput \"k\" %1\n");
     Eval *ev = eval_new(g, SIZES(4, 3), 0, 0, false);
     set(ev, g, "x", SHAPE(2, 4), (double[]){1, 2, 3, 4, 5, 6, 7, 8});
     set(ev, g, "k", SHAPE(2, 4), (double[]){0, 2, 0, 3, -1, 1, 1, 2});
@@ -398,10 +403,11 @@ static void branches_are_lazy(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:b = fresh \"s\"\n%1:f[t] = state \"s\"\n%2:f[t] = input \"x\"\n"
-                           "%3:f[t] = neg %1[i0]\n%4:f[t] = exp %2[i0]\n"
-                           "%5:f[t] = branch %0, %4[i0], %3[t-i0-1]\n%6:f[t] = neg %5[i0]\n"
-                           "input \"x\" %2\nstate \"s\" %1\n");
+    Graph *g = graph_of(
+        d, "rtc-ir 1\nsym t\n%0:b = fresh \"s\"\n%1:f[t] = state \"s\"\n%2:f[t] = input \"x\"\n"
+           "%3:f[t] = neg %1[i0]\n%4:f[t] = exp %2[i0]\n"
+           "%5:f[t] = branch %0, %4[i0], %3[t-i0-1]\n%6:f[t] = neg %5[i0]\n"
+           "input \"x\" %2\nstate \"s\" %1\n");
     Eval *ev = eval_new(g, SIZES(2), 0, 0, true);
     set(ev, g, "x", SHAPE(2), (double[]){0, 0});
     EXPECT(eval_node(ev, g->nodes.v[6]), -1, -1);
@@ -453,8 +459,10 @@ static void inputs(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:b[t] = input \"mask\"\n%1:i[t] = input \"x\"\n%2:b[t] = not %0[i0]\n"
-                           "input \"mask\" %0 optional 1\ninput \"x\" %1\n");
+    Graph *g = graph_of(
+        d,
+        "rtc-ir 1\nsym t\n%0:b[t] = input \"mask\"\n%1:i[t] = input \"x\"\n%2:b[t] = not %0[i0]\n"
+        "input \"mask\" %0 optional 1\ninput \"x\" %1\n");
     Eval *ev = eval_new(g, SIZES(2), 0, 0, false);
     EXPECT(eval_node(ev, g->nodes.v[2]), 0, 0);
     set(ev, g, "mask", SHAPE(2), (double[]){0, 5});
@@ -474,19 +482,22 @@ static void checks(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1\nsym b\nsym t\n%0:i[b,t] = input \"x\"\n%1:b = input \"ok\"\n"
-                           "input \"x\" %0\ninput \"ok\" %1\n"
-                           "check eq0 (t%4) \"time is cut into windows of 4\"\n"
-                           "check ge0 t-b \"batch is too large\"\n"
-                           "check range %0[i0,i1] over [b,t] < 256 \"a token is not in the vocabulary\"\n"
-                           "check true %1 \"not ok\"\n");
+    Graph *g =
+        graph_of(d, "rtc-ir 1\nsym b\nsym t\n%0:i[b,t] = input \"x\"\n%1:b = input \"ok\"\n"
+                    "input \"x\" %0\ninput \"ok\" %1\n"
+                    "check eq0 (t%4) \"time is cut into windows of 4\"\n"
+                    "check ge0 t-b \"batch is too large\"\n"
+                    "check range %0[i0,i1] over [b,t] < 256 \"a token is not in the vocabulary\"\n"
+                    "check true %1 \"not ok\"\n");
     double x[16] = {0};
     Eval *ev = eval_new(g, SIZES(1, 6), 0, 0, false);
-    EXPECT_ERROR(d, 1, "time is cut into windows of 4\nwith b = 1, t = 6, `(t%4)` is 2; it must be 0\n",
+    EXPECT_ERROR(d, 1,
+                 "time is cut into windows of 4\nwith b = 1, t = 6, `(t%4)` is 2; it must be 0\n",
                  eval_checks(ev));
     eval_free(ev);
     ev = eval_new(g, SIZES(9, 8), 0, 0, false);
-    EXPECT_ERROR(d, 1, "batch is too large\nwith b = 9, t = 8, `-b+t` is -1; it must be at least 0\n",
+    EXPECT_ERROR(d, 1,
+                 "batch is too large\nwith b = 9, t = 8, `-b+t` is -1; it must be at least 0\n",
                  eval_checks(ev));
     eval_free(ev);
     ev = eval_new(g, SIZES(2, 8), 0, 0, false);

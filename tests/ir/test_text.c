@@ -1,5 +1,5 @@
-/* IR text: what is printed is read back byte for byte, with the same meaning; mistakes are told with
- * their place; no text crashes the reader. */
+/* IR text: what is printed is read back byte for byte, with the same meaning; mistakes are told
+ * with their place; no text crashes the reader. */
 #include "tests/ir/ir_test.h"
 #include "ir/rand.h"
 
@@ -58,7 +58,8 @@ static const char everything[] =
     "%39:b[b,t] = or %36[i0,i1], %37[i0,i1]\n"
     "%40:f[b,t] = select %38[i0,i1], %0[i0,i1], %4\n"
     "%41:f[t,b] = read %0[i1,i0-1] if 0 <= i0-1 < t else %4\n"
-    "%42:f[b,t] = read %0[%1[i0,i1],i1] if 0 <= %1[i0,i1] < b and 0 <= 2*i1-3 < 2*t else %15[i0,i1]\n"
+    "%42:f[b,t] = read %0[%1[i0,i1],i1] if 0 <= %1[i0,i1] < b and 0 <= 2*i1-3 < 2*t else "
+    "%15[i0,i1]\n"
     "%43:f[b,t] = sum over [t] %29[i0,i2,i1]\n"
     "%44:f[b] = rmax over [t] %0[i0,i1]\n"
     "%45:f = rmin over [b,t] %0[i0,i1]\n"
@@ -138,10 +139,13 @@ static Graph *build(Diag *d)
     Edge q = graph_leaf(g, OP_param, "q", DT_FLOAT, whole), zero = graph_float(g, 0);
     const Space *s = space_make(g, 5, (const Ix *[]){b, n, w, ix_const(g, 8), k});
     const Ix *at = ix_add(g, ix_scale(g, ix_axis(g, 1), 4), ix_axis(g, 2));
-    const Ix *key = ix_add(g, ix_scale(g, ix_sub(g, ix_axis(g, 1), ix_const(g, 1)), 4), ix_axis(g, 3));
-    Edge qi = graph_access(g, s, whole, q, map_make(g, 3, (const Ix *[]){ix_axis(g, 0), at, ix_axis(g, 4)}), NULL);
+    const Ix *key =
+        ix_add(g, ix_scale(g, ix_sub(g, ix_axis(g, 1), ix_const(g, 1)), 4), ix_axis(g, 3));
+    Edge qi = graph_access(g, s, whole, q,
+                           map_make(g, 3, (const Ix *[]){ix_axis(g, 0), at, ix_axis(g, 4)}), NULL);
     g->region = 0;
-    Edge kj = graph_access(g, s, whole, q, map_make(g, 3, (const Ix *[]){ix_axis(g, 0), key, ix_axis(g, 4)}), &zero);
+    Edge kj = graph_access(
+        g, s, whole, q, map_make(g, 3, (const Ix *[]){ix_axis(g, 0), key, ix_axis(g, 4)}), &zero);
     Edge score = graph_reduce(g, OP_sum, s, 4, graph_pw2(g, OP_mul, s, qi, kj));
     const Space *s4 = space_slice(g, s, 0, 4);
     g->loc = (Loc){file, 7, 9};
@@ -153,9 +157,18 @@ static Graph *build(Diag *d)
     Edge best = graph_top(g, s4, 3, p, ix_const(g, 2));
     const Space *ranks = space_make(g, 4, (const Ix *[]){b, n, w, ix_const(g, 2)});
     const Ix *to = ix_load(g, best, ranks);
-    Edge y = graph_scat(g, space_make(g, 4, (const Ix *[]){b, ix_const(g, 8), n, w}), 2,
-                        (Edge){q.node, map_make(g, 3, (const Ix *[]){ix_axis(g, 0), ix_add(g, ix_scale(g, ix_axis(g, 2), 4), ix_axis(g, 3)), ix_const(g, 3)})},
-                        (const Ix *[]){NULL, ix_subst(g, to, map_make(g, 4, (const Ix *[]){ix_axis(g, 0), ix_axis(g, 2), ix_axis(g, 3), ix_const(g, 0)}), s)});
+    Edge y = graph_scat(
+        g, space_make(g, 4, (const Ix *[]){b, ix_const(g, 8), n, w}), 2,
+        (Edge){q.node,
+               map_make(g, 3,
+                        (const Ix *[]){ix_axis(g, 0),
+                                       ix_add(g, ix_scale(g, ix_axis(g, 2), 4), ix_axis(g, 3)),
+                                       ix_const(g, 3)})},
+        (const Ix *[]){NULL, ix_subst(g, to,
+                                      map_make(g, 4,
+                                               (const Ix *[]){ix_axis(g, 0), ix_axis(g, 2),
+                                                              ix_axis(g, 3), ix_const(g, 0)}),
+                                      s)});
     graph_root(g, ROOT_OUTPUT, "p", p, s4, g->loc);
     graph_root(g, ROOT_OUTPUT, "y", y, space_make(g, 2, (const Ix *[]){b, ix_const(g, 8)}), NO_LOC);
     return g;
@@ -176,7 +189,8 @@ static void built_graph(void **state)
     assert_string_equal(text_of(again), text);
     double q[2 * 12 * 16];
     for (int i = 0; i < COUNT(q); i++) q[i] = rtc_uniform(1, 2, 3, (uint64_t)i) - 0.5;
-    Eval *a = eval_new(g, SIZES(2, 12), 0, 0, false), *b = eval_new(again, SIZES(2, 12), 0, 0, false);
+    Eval *a = eval_new(g, SIZES(2, 12), 0, 0, false),
+         *b = eval_new(again, SIZES(2, 12), 0, 0, false);
     set(a, g, "q", SHAPE(2, 12, 16), q);
     set(b, again, "q", SHAPE(2, 12, 16), q);
     for (int i = 0; i < 2; i++) {
@@ -216,7 +230,8 @@ static void floats_round_trip(void **state)
     Graph *again = graph_of(d, text_of(g));
     assert_int_equal(again->nodes.n, g->nodes.n);
     for (int i = 0; i < g->nodes.n; i++)
-        assert_memory_equal(&again->nodes.v[i]->attr.value.f, &g->nodes.v[i]->attr.value.f, sizeof(double));
+        assert_memory_equal(&again->nodes.v[i]->attr.value.f, &g->nodes.v[i]->attr.value.f,
+                            sizeof(double));
     graph_free(g);
     graph_free(again);
     diag_free(d);
@@ -227,8 +242,9 @@ static void by_hand(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Graph *g = graph_of(d, "rtc-ir 1   # a comment\n\n# another\n  sym t\n%3:f[ t , 6 ] = input \"x\" # here\n"
-                           "%7:f[t] = neg %3[ i0 , 3 + 2*i0//2 - i0 ]\ninput \"x\" %3");
+    Graph *g = graph_of(
+        d, "rtc-ir 1   # a comment\n\n# another\n  sym t\n%3:f[ t , 6 ] = input \"x\" # here\n"
+           "%7:f[t] = neg %3[ i0 , 3 + 2*i0//2 - i0 ]\ninput \"x\" %3");
     assert_string_equal(text_of(g), "rtc-ir 1\nsym t\n%0:f[t,6] = input \"x\"\n"
                                     "%1:f[t] = neg %0[i0,3]\ninput \"x\" %0\n");
     graph_free(g);
@@ -272,18 +288,21 @@ static void readme(void **state)
 static void mistakes(void **state)
 {
     (void)state;
-    static const struct { const char *line, *words; } wrong[] = {
+    static const struct { const char *line, *words;
+    } wrong[] = {
         {"%4:f[t] = nge %0[i0,0]", "test.ir:7:11: error: `nge` is not an op\n"},
         {"%4:f[t] = nge %0[i0,0]", "hint: `neg`"},
         {"%4:f[t] = neg %0[i1,0]", "7:18: error: i1 is not one of the 1 axes here"},
         {"%4:f[t] = neg %0[i0]", "7:15: error: C3: a value of rank 2 is read at 1 indices"},
         {"%4:f[t] = neg %9[i0,0]", "7:15: error: C1: no node %9 stands above"},
         {"%4:f[t] = neg %0[i0,0", "7:22: error: expected `]`"},
-        {"%4:f[t] = neg %0[i0,0] x", "7:24: error: expected `@FILE:BEGIN-END` or the end of the line\n"},
+        {"%4:f[t] = neg %0[i0,0] x",
+         "7:24: error: expected `@FILE:BEGIN-END` or the end of the line\n"},
         {"%4:f[t] = neg %0[i0,0] @1:2-3", "no `source` line has the number 1"},
         {"%4:f[t] = neg %0[i0,u]", "7:21: error: no `sym` line declares the size `u`"},
         {"%4:f[t] = neg %0[i0,0//0]", "7:24: error: a divisor must be positive"},
-        {"%4:f[t] = neg %0[i0,99999999999999999999]", "this number must lie in 0..9223372036854775807"},
+        {"%4:f[t] = neg %0[i0,99999999999999999999]",
+         "this number must lie in 0..9223372036854775807"},
         {"%4:f[t] = neg %0[i0,9223372036854775807*i0*9]", "does not fit 64 bits"},
         {"%4:f[t] = neg %0[i0,%0[0,0]]", "C5: an index reads a value that is not int"},
         {"%4:f[t,%1[0]] = neg %0[i0,0]", "C2: a size reads a value"},
@@ -314,7 +333,8 @@ static void mistakes(void **state)
         {"root outptu \"y\" %3 over []", "hint: `output`"},
         {"check true %3 \"x\"", "7:1: error: C18: check `x`: its value is float, not bool"},
         {"region 2 checkpoint", "this number must lie in 1..1"},
-        {"region 1 step in 2", "7:1: error: C19: region 1: it lies in region 2, which does not come before"},
+        {"region 1 step in 2",
+         "7:1: error: C19: region 1: it lies in region 2, which does not come before"},
         {"input \"y\" %1", "C16: the entry of input `y` is not its leaf"},
         {"%4:f[t] = input \"w\"", "C16: 3 leaves input, 2 of them listed"},
         {"sym t", "7:5: error: the size `t` is declared twice"},
@@ -324,11 +344,12 @@ static void mistakes(void **state)
     };
     Diag *d = diag_new();
     for (int i = 0; i < COUNT(wrong); i++) {
-        const char *text = arena_printf(diag_arena(d),
-                                        "rtc-ir 1\nsym t\n%%0:f[t,4] = input \"x\"\n%%1:i[t] = input \"k\"\n"
-                                        "%%2:b = fresh \"s\"\n%%3:f = const 1\n%s\n"
-                                        "input \"x\" %%0\ninput \"k\" %%1\n",
-                                        wrong[i].line);
+        const char *text =
+            arena_printf(diag_arena(d),
+                         "rtc-ir 1\nsym t\n%%0:f[t,4] = input \"x\"\n%%1:i[t] = input \"k\"\n"
+                         "%%2:b = fresh \"s\"\n%%3:f = const 1\n%s\n"
+                         "input \"x\" %%0\ninput \"k\" %%1\n",
+                         wrong[i].line);
         EXPECT_ERROR(d, 1, wrong[i].words,
                      graph_free(graph_parse(d, diag_source(d, "test.ir", text, strlen(text)))));
     }

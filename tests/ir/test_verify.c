@@ -1,30 +1,31 @@
-/* The verifier: legal graphs pass, and for every constraint of ir/README.md a graph that breaks it is
- * refused with its number. test_text.c shows the same constraints as mistakes in a text. */
+/* The verifier: legal graphs pass, and for every constraint of ir/README.md a graph that breaks it
+ * is refused with its number. test_text.c shows the same constraints as mistakes in a text. */
 #include "tests/ir/ir_test.h"
 
-static const char legal[] = "rtc-ir 1\nsym t\n"
-                            "%0:f[t,4] = input \"x\"\n"
-                            "%1:i[t] = input \"k\"\n"
-                            "%2:b = fresh \"s\"\n"
-                            "%3:f = const 1\n"
-                            "%4:f[t,4] = add %3, %0[i0,i1]\n"
-                            "%5:f[t] = sum over [4] %4[i0,i1]\n"
-                            "%6:i[t,2] = top over [4] %4[i0,i2]\n"
-                            "%7:f[t] = scat over [t] %5[i1] at [%1[i1]]\n"
-                            "%8:f[t] = scan along i0 %5[i0]\n"
-                            "%9:f[t] = read %8[i0-1] if 0 <= i0-1 < t else %3\n"
-                            "%10:f[t] = branch %2, %9[i0], %8[i0]\n"
-                            "%11:f[t] = neg %0[%1[i0],3] replay 1\n"
-                            "%12:i[t] = idx 2*i0\n"
-                            "%13:f[t] = cast %12[i0]\n"
-                            "%14:b = const true\n"
-                            "region 1 reversible\nregion 2 step in 1\nregion 3 chunk cut t pieces 2\n"
-                            "input \"x\" %0\ninput \"k\" %1\n"
-                            "root output \"y\" %10[i0] over [t]\n"
-                            "check range %1[i0] over [t] < 4 \"k\"\n"
-                            "check ge0 t-2 \"t\"\n"
-                            "check true %14 \"ok\"\n"
-                            "step 2 %8[i0], %9[i0], %10[i0] over [t]\n";
+static const char legal[] =
+    "rtc-ir 1\nsym t\n"
+    "%0:f[t,4] = input \"x\"\n"
+    "%1:i[t] = input \"k\"\n"
+    "%2:b = fresh \"s\"\n"
+    "%3:f = const 1\n"
+    "%4:f[t,4] = add %3, %0[i0,i1]\n"
+    "%5:f[t] = sum over [4] %4[i0,i1]\n"
+    "%6:i[t,2] = top over [4] %4[i0,i2]\n"
+    "%7:f[t] = scat over [t] %5[i1] at [%1[i1]]\n"
+    "%8:f[t] = scan along i0 %5[i0]\n"
+    "%9:f[t] = read %8[i0-1] if 0 <= i0-1 < t else %3\n"
+    "%10:f[t] = branch %2, %9[i0], %8[i0]\n"
+    "%11:f[t] = neg %0[%1[i0],3] replay 1\n"
+    "%12:i[t] = idx 2*i0\n"
+    "%13:f[t] = cast %12[i0]\n"
+    "%14:b = const true\n"
+    "region 1 reversible\nregion 2 step in 1\nregion 3 chunk cut t pieces 2\n"
+    "input \"x\" %0\ninput \"k\" %1\n"
+    "root output \"y\" %10[i0] over [t]\n"
+    "check range %1[i0] over [t] < 4 \"k\"\n"
+    "check ge0 t-2 \"t\"\n"
+    "check true %14 \"ok\"\n"
+    "step 2 %8[i0], %9[i0], %10[i0] over [t]\n";
 
 /* What the broken graphs are made of. */
 typedef struct {
@@ -56,7 +57,10 @@ static void load_of_float(Parts *p) { p->n[1]->dt = DT_FLOAT; }
 static void one_operand(Parts *p) { p->n[4]->nargs = 1; }
 static void result_dtype(Parts *p) { p->n[5]->dt = DT_INT; }
 static void operand_dtype(Parts *p) { p->n[3]->dt = DT_INT; }
-static void condition_dtype(Parts *p) { p->n[10]->args[0] = (Edge){p->n[3], map_make(p->g, 0, NULL)}; }
+static void condition_dtype(Parts *p)
+{
+    p->n[10]->args[0] = (Edge){p->n[3], map_make(p->g, 0, NULL)};
+}
 static void cast_to_itself(Parts *p) { p->n[13]->dt = DT_INT; }
 static void unused_axis(Parts *p)
 {
@@ -164,9 +168,11 @@ static void message(void **state)
     Edge y = graph_pw1(g, OP_neg, s, x);
     graph_verify(g, "building");
     y.node->dt = DT_BOOL;
-    EXPECT_ERROR(d, 70, "after fuse, the graph is ill-formed: C7: neg of these operands is float, not bool\n"
-                        "%1:b[t] = neg %0[i0]\n",
-                 graph_verify(g, "fuse"));
+    EXPECT_ERROR(
+        d, 70,
+        "after fuse, the graph is ill-formed: C7: neg of these operands is float, not bool\n"
+        "%1:b[t] = neg %0[i0]\n",
+        graph_verify(g, "fuse"));
     assert_non_null(strstr(diag_text(d), "m.rt:1:9: note: the value comes from here\n"));
     graph_free(g);
     diag_free(d);
