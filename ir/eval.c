@@ -68,6 +68,7 @@ static void eval_reach(Eval *ev)
     ev->bad = grown(ev, ev->bad, sizeof *ev->bad, n);
     ev->done = grown(ev, ev->done, sizeof *ev->done, n);
     ev->want = grown(ev, ev->want, sizeof *ev->want, n);
+    ev->moved = grown(ev, ev->moved, sizeof *ev->moved, n);
     ev->set = grown(ev, ev->set, sizeof *ev->set, n);
     ev->n = n;
 }
@@ -140,6 +141,33 @@ static const char *given_text(Eval *ev, const Node *n)
     return arena_printf(ev->arena, "%s `%s`", op_info[n->op].name, n->attr.leaf.name);
 }
 
+typedef struct {
+    const bool *moved;
+    bool any;
+} Moved;
+
+static void see_moved(void *ctx, Edge e, bool as_index)
+{
+    Moved *m = ctx;
+    (void)as_index;
+    m->any = m->any || m->moved[e.node->id];
+}
+
+/* What was computed from the value of n is not current any more. */
+static void forget_dependents(Eval *ev, const Node *n)
+{
+    if (!ev->computed) return;
+    memset(ev->moved, 0, sizeof *ev->moved * (size_t)ev->n);
+    ev->moved[n->id] = true;
+    for (int i = n->id + 1; i < ev->g->nodes.n; i++) {
+        Moved m = {.moved = ev->moved};
+        if (ev->set[i]) continue;
+        node_reads(ev->g->nodes.v[i], see_moved, &m);
+        ev->moved[i] = m.any;
+        if (m.any) ev->done[i] = false;
+    }
+}
+
 void eval_set(Eval *ev, const Node *n, const Tensor *t)
 {
     Tensor *to = node_tensor(ev, n);
@@ -154,11 +182,9 @@ void eval_set(Eval *ev, const Node *n, const Tensor *t)
             diag_fail(ev->g->diag, "%s is int; %g was given", given_text(ev, n), v);
         tensor_put(to, i, v);
     }
-    ev->set[n->id] = true;
     ev->bad[n->id] = NULL;
-    for (int i = 0; i < ev->g->nodes.n; i++)
-        if (op_info[ev->g->nodes.v[i]->op].cls != CLASS_LEAF && !ev->set[i]) ev->done[i] = false;
-    ev->done[n->id] = true;
+    ev->done[n->id] = ev->set[n->id] = true;
+    forget_dependents(ev, n);
 }
 
 /* A leaf that was not set: an optional input takes its fill. */
@@ -171,7 +197,7 @@ static void set_absent(Eval *ev, const Node *n)
         for (int64_t k = 0; k < t->count; k++) tensor_put(t, k, in->fill);
         return;
     }
-    diag_fail(ev->g->diag, "%s `%s` has no value", op_info[n->op].name, n->attr.leaf.name);
+    diag_fail(ev->g->diag, "%s has no value", given_text(ev, n));
 }
 
 /* ---- computing what is wanted ---- */
@@ -218,6 +244,7 @@ static void compute(Eval *ev, Node *n)
     ev->scratch = NULL;
     ev->scratch = eval_arena(ev->g);
     ev->bad[n->id] = NULL;
+    ev->computed = true;
     eval_compute(ev, n, t);
     arena_free(ev->scratch);
     ev->scratch = NULL;

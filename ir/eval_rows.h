@@ -20,6 +20,8 @@ struct Eval {
     uint8_t **bad;           /* positions that depend on a read outside its operand; NULL: none */
     bool *done;              /* the value is current */
     bool *want;              /* marked by eval_node */
+    bool *moved;             /* eval_set: depends on what was set */
+    bool computed;           /* something was */
     bool *set;               /* given by eval_set: never computed */
 };
 

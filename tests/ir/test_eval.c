@@ -478,6 +478,35 @@ static void inputs(void **state)
     diag_free(d);
 }
 
+/* A value that is set again is seen by all that depends on it, and by nothing else; an inner node
+ * that is set keeps its value. */
+static void set_again(void **state)
+{
+    (void)state;
+    Diag *d = diag_new();
+    Graph *g = graph_of(d, "rtc-ir 1\nsym t\n%0:f[t] = input \"x\"\n%1:f[t] = input \"y\"\n"
+                           "%2:i[t] = cast %0[i0]\n%3:f[t] = neg %1[%2[i0]]\n"
+                           "%4:f[t] = mul %0[i0], %3[i0]\n%5:f = sum over [t] %4[i0]\n"
+                           "input \"x\" %0\ninput \"y\" %1\n");
+    Eval *ev = eval_new(g, SIZES(2), 0, 0, false);
+    set(ev, g, "x", SHAPE(2), (double[]){1, 0});
+    set(ev, g, "y", SHAPE(2), (double[]){10, 20});
+    EXPECT(eval_node(ev, g->nodes.v[5]), -20);
+    set(ev, g, "x", SHAPE(2), (double[]){0.5, 1.5});
+    EXPECT(eval_node(ev, g->nodes.v[5]), -35);
+    Tensor pinned = {.dt = DT_INT, .rank = 1, .shape = {2}, .count = 2, .data = (int32_t[]){0, 0}};
+    eval_set(ev, g->nodes.v[2], &pinned);
+    EXPECT(eval_node(ev, g->nodes.v[5]), -20);
+    set(ev, g, "x", SHAPE(2), (double[]){1, 1});
+    EXPECT(eval_node(ev, g->nodes.v[5]), -20);
+    set(ev, g, "y", SHAPE(2), (double[]){1, 20});
+    EXPECT(eval_node(ev, g->nodes.v[5]), -2);
+    EXPECT(eval_node(ev, g->nodes.v[2]), 0, 0);
+    eval_free(ev);
+    graph_free(g);
+    diag_free(d);
+}
+
 static void checks(void **state)
 {
     (void)state;
@@ -530,6 +559,7 @@ int main(void)
         cmocka_unit_test(branches_are_lazy),
         cmocka_unit_test(draws),
         cmocka_unit_test(inputs),
+        cmocka_unit_test(set_again),
         cmocka_unit_test(checks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
