@@ -80,7 +80,7 @@ typedef struct {
     Phase phase;
     int kernel;
     int nbuf, nint;
-    const int *buf;          /* buffers; PRODUCT: A, B, C */
+    const int *buf;          /* buffers; PRODUCT: C, A, B */
     const int *arg;          /* indices into ints: the kernel's integer arguments */
     int nwrite;              /* the first nwrite of buf are written, the others read */
     int blocks, scratch;     /* indices into ints: number of blocks, bytes of scratch per thread */

@@ -69,7 +69,8 @@ RTC_FN float rtc_uniform(uint64_t seed, uint64_t step, uint64_t site, uint64_t e
 {
     uint32_t w[4];
     rtc_random4(seed, step, site, element >> 2, w);
-    return rtc_word_float(w[element & 3]);
+    uint32_t even = element & 2 ? w[2] : w[0], odd = element & 2 ? w[3] : w[1];   /* loops over elements vectorise */
+    return rtc_word_float(element & 1 ? odd : even);
 }
 
 #endif

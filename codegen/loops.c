@@ -1,0 +1,188 @@
+/* loops.c: one kernel from the works of a group. Contract: emit.h. */
+#include "codegen/emit.h"
+
+enum { WIDE_TILE = 512 };              /* lanes per block where nothing is private */
+
+static const double SCRATCH_LIMIT = 256e3, SPILL = 2;
+
+/* ---- private arrays ---- */
+
+static bool has_inner(const Work *w)
+{
+    for (int i = 0; i < w->space->n; i++)
+        if (!w->axis || w->axis[i] < 0) return true;
+    return false;
+}
+
+/* Strides of every private member for the current tile. */
+static void lay_out_private(Emit *e, const WorkList *wl)
+{
+    Graph *g = e->g;
+    e->priv.n = 0;
+    for (int i = 0; i < wl->n; i++) {
+        Work *w = &wl->w[i];
+        if (w->buf >= 0) continue;
+        Private p = {.node = w->node, .axis = w->axis, .number = e->priv.n};
+        const Ix *size = ix_const(g, e->tile >= 0 ? e->tile_lanes : 1);
+        p.scalar = e->tile < 0;
+        for (int k = w->rank - 1; k >= 0; k--) {
+            if (w->axis && w->axis[k] >= 0) continue;
+            p.stride[k] = size, p.scalar = false;
+            size = ix_mul(g, size, w->space->ext[k]);
+        }
+        p.count = ix_add(g, ix_sub(g, size, ix_const(g, e->tile >= 0 ? e->tile_lanes : 1)), ix_const(g, 1));
+        p.bytes = ix_scale(g, size, 4);
+        vec_push(e->a, &e->priv, p);
+    }
+    int k = 0;
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].buf < 0) wl->w[i].priv = &e->priv.v[k], wl->w[i].stride = e->priv.v[k].stride, k++;
+}
+
+/* ---- which block axis is cut into lanes ---- */
+
+static double whole_cost(Emit *e, const WorkList *wl)
+{
+    double cost = 0, scratch = 0;
+    lay_out_private(e, wl);
+    for (int i = 0; i < e->priv.n; i++) scratch += hinted(e->pl, e->priv.v[i].bytes);
+    for (int i = 0; i < wl->n; i++) {
+        double c;
+        best_lane(e, &wl->w[i], &c);
+        cost += c;
+    }
+    return scratch > SCRATCH_LIMIT ? cost * SPILL : cost;
+}
+
+static void choose_tile(Emit *e, const WorkList *wl)
+{
+    bool inner = false;
+    for (int i = 0; i < wl->n; i++) inner |= has_inner(&wl->w[i]) || wl->w[i].buf < 0;
+    e->tile_lanes = inner ? LANES : WIDE_TILE;
+    int best = -1;
+    e->tile = -1;
+    double least = whole_cost(e, wl);
+    for (int b = 0; b < e->block->n; b++) {
+        e->tile = b;
+        double cost = whole_cost(e, wl);
+        if (cost < least) least = cost, best = b;
+    }
+    e->tile = best;
+    lay_out_private(e, wl);
+}
+
+/* ---- the function around the members ---- */
+
+static const Ix *blocks_along(Emit *e, int b)
+{
+    Graph *g = e->g;
+    const Ix *ext = e->block->ext[b];
+    if (b != e->tile) return ext;
+    return ix_div(g, ix_add(g, ext, ix_const(g, e->tile_lanes - 1)), ix_const(g, e->tile_lanes), NULL);
+}
+
+/* Positions of the block, the last axis fastest. */
+static void emit_positions(Emit *e, Str *out)
+{
+    int n = e->block->n;
+    if (n > 1) str_add(out, "        int64_t at = block;\n");
+    for (int b = n - 1; b >= 0; b--) {
+        const char *from = n > 1 ? "at" : "block", *ext = b ? emit_int_arg(e, blocks_along(e, b)) : NULL;
+        const char *scale = b == e->tile ? arena_printf(e->a, " * %d", e->tile_lanes) : "";
+        if (ext) str_printf(out, "        const int x%d = (int)(%s %% %s)%s;\n        at /= %s;\n", b, from, ext, scale, ext);
+        else str_printf(out, "        const int x%d = (int)%s%s;\n", b, from, scale);
+        if (b == e->tile)
+            str_printf(out, "        const int lanes = rtc_least((int)%s - x%d, %d);\n",
+                       emit_int_arg(e, e->block->ext[b]), b, e->tile_lanes);
+    }
+}
+
+static const char *whole_text(Emit *e, const Str *positions, const int *order)
+{
+    Str s = {.arena = e->a};
+    str_add(&s, "void KERNEL(const rtc_args *restrict args, int64_t from, int64_t to, char *restrict scratch)\n{\n");
+    for (int i = 0; i < e->buf.n; i++) {
+        int k = order[i];
+        const char *type = c_stored(e->pl->p->buffers.v[e->buf.v[k]].dt);
+        str_printf(&s, "    %s%s *const restrict b%d = args->buf[%d];\n", e->written.v[k] ? "" : "const ", type, k, i);
+    }
+    for (int i = 0; i < e->n.n; i++) str_printf(&s, "    const int64_t n%d = args->n[%d];\n", i, i);
+    for (const char *line = e->top.s; line && *line;) {
+        size_t len = strcspn(line, "\n");
+        str_add(&s, "    ");
+        str_addn(&s, line, len);
+        str_add(&s, "\n");
+        line += len + (line[len] != 0);
+    }
+    str_add(&s, "    (void)scratch;\n    for (int64_t block = from; block < to; block++) {\n");
+    str_add(&s, positions->s ? positions->s : "");
+    for (int i = 0; i < e->priv.n; i++)
+        if (e->priv.v[i].scalar)
+            str_printf(&s, "        %s s%d;\n", c_type(e->priv.v[i].node->dt), e->priv.v[i].number);
+    str_add(&s, e->body.s ? e->body.s : "");
+    str_add(&s, "    }\n}\n");
+    return s.s;
+}
+
+/* ---- kernels of equal text are one ---- */
+
+static int kernel_of(Planner *pl, const char *text, int nbuf, int nint, Loc loc)
+{
+    Plan *p = pl->p;
+    uint64_t hash = hash_str(text);
+    int k = pair_find(&pl->texts, (void *)(uintptr_t)hash, NULL, 0);
+    if (k < 0 || strcmp(p->kernels.v[k].text, text)) {
+        k = p->kernels.n;
+        Kernel kn = {.name = arena_printf(pl->a, "k%d", k), .text = text, .hash = hash, .nbuf = nbuf, .nint = nint};
+        vec_push(pl->a, &p->kernels, kn);
+        pair_add(pl->a, &pl->texts, (void *)(uintptr_t)hash, NULL, 0, k);
+    }
+    Kernel *kn = &p->kernels.v[k];
+    for (int i = 0; i < kn->lines.n; i++)
+        if (!memcmp(&kn->lines.v[i], &loc, sizeof loc)) return k;
+    if (loc.file) vec_push(pl->a, &kn->lines, loc);
+    return k;
+}
+
+static double work_cost(Planner *pl, const Work *w)
+{
+    double c = op_info[w->op].cost + 1;
+    return c * space_hint(pl, w->space);
+}
+
+Step loops_step(Planner *pl, const WorkList *wl, Loc loc)
+{
+    Graph *g = pl->g;
+    Arena *a = pl->a;
+    Emit e = {.pl = pl, .g = g, .a = a, .block = wl->block, .scratch = ix_const(g, 0)};
+    e.top.arena = e.body.arena = a;
+    choose_tile(&e, wl);
+    Str positions = {.arena = a};
+    emit_positions(&e, &positions);
+    for (int i = 0; i < e.priv.n; i++) {
+        Private *p = &e.priv.v[i];
+        if (!p->scalar)
+            str_printf(&e.top, "%s *const restrict s%d = (%s *)%s;\n", c_type(p->node->dt), p->number,
+                       c_type(p->node->dt), emit_scratch(&e, p->bytes));
+    }
+    double cost = 0;
+    for (int i = 0; i < wl->n; i++) {
+        emit_work(&e, &wl->w[i]);
+        cost += work_cost(pl, &wl->w[i]);
+    }
+    int *order = NEW_N(a, int, e.buf.n + 1), nwrite = 0, k = 0;
+    for (int i = 0; i < e.buf.n; i++)
+        if (e.written.v[i]) order[k++] = i, nwrite++;
+    for (int i = 0; i < e.buf.n; i++)
+        if (!e.written.v[i]) order[k++] = i;
+    int *buf = NEW_N(a, int, e.buf.n + 1), *arg = NEW_N(a, int, e.n.n + 1);
+    for (int i = 0; i < e.buf.n; i++) buf[i] = e.buf.v[order[i]];
+    for (int i = 0; i < e.n.n; i++) arg[i] = plan_int(pl, e.n.v[i]);
+    const Ix *blocks = ix_const(g, 1);
+    for (int b = 0; b < e.block->n; b++) blocks = ix_mul(g, blocks, blocks_along(&e, b));
+    double nblocks = hinted(pl, blocks);
+    return (Step){.kind = STEP_KERNEL, .group = -1, .nbuf = e.buf.n, .nint = e.n.n, .buf = buf, .arg = arg,
+                  .nwrite = nwrite, .blocks = plan_int(pl, blocks), .scratch = plan_int(pl, e.scratch),
+                  .kernel = kernel_of(pl, whole_text(&e, &positions, order), e.buf.n, e.n.n, loc),
+                  .cost = cost / (nblocks > 1 ? nblocks : 1), .loc = loc};
+}

@@ -1,0 +1,525 @@
+/* value.c: what a member reads and computes, as named values at the depth where they are known. Contract: emit.h.
+ *
+ * Light nodes are expanded where they are read, through the composed maps, once per (node, map). Memory is touched
+ * only where the conditions of the enclosing reads hold (Ctx), unless the indices are proved inside.
+ */
+#include "codegen/emit.h"
+
+#include <math.h>
+
+static int deeper(int a, int b) { return a > b ? a : b; }
+
+Val named(Nest *n, int depth, DType dt, const char *fmt, ...)
+{
+    const char *name = emit_name(n->e, 'v');
+    va_list ap;
+    va_start(ap, fmt);
+    nest_code(n, depth, "const %s %s = %s;\n", c_type(dt), name, arena_vprintf(n->e->a, fmt, ap));
+    va_end(ap);
+    return (Val){name, depth, dt};
+}
+
+/* ---- memo: (pointer, pointer, number) -> Val ---- */
+
+static Memo *memo_slot(Nest *n, const void *a, const void *b, int c)
+{
+    if (2 * (n->nmemo + 1) > n->memo_cap) {
+        Memo *old = n->memo;
+        int cap = n->memo_cap;
+        n->memo_cap = cap ? 2 * cap : 64;
+        n->memo = NEW_N(n->e->a, Memo, n->memo_cap);
+        n->nmemo = 0;
+        for (int i = 0; i < cap; i++)
+            if (old[i].v.s) *memo_slot(n, old[i].a, old[i].b, old[i].c) = old[i], n->nmemo++;
+    }
+    uint64_t h = hash_mix(hash_mix((uintptr_t)a, (uintptr_t)b), (uint64_t)c);
+    for (uint64_t i = h & (uint64_t)(n->memo_cap - 1);; i = (i + 1) & (uint64_t)(n->memo_cap - 1)) {
+        Memo *m = &n->memo[i];
+        if (!m->v.s || (m->a == a && m->b == b && m->c == c)) return m;
+    }
+}
+
+static Val remember(Nest *n, const void *a, const void *b, int c, Val v)
+{
+    *memo_slot(n, a, b, c) = (Memo){a, b, c, v};
+    n->nmemo++;
+    return v;
+}
+
+/* ---- index expressions ---- */
+
+typedef struct { int depth; const char *text; } Part;
+typedef VEC(Part) Parts;
+
+/* coef * text, left out where it is 1 * or * 1 */
+static const char *times(Emit *e, const Ix *coef, const char *text, bool wide)
+{
+    if (!text) return wide || ix_is_const(coef) ? emit_int(e, coef) : arena_printf(e->a, "(int)%s", emit_int(e, coef));
+    if (ix_is(coef, 1)) return text;
+    if (ix_is(coef, -1)) return arena_printf(e->a, "-%s", text);
+    const char *c = emit_int(e, coef);
+    return arena_printf(e->a, wide ? "%s * %s" : *c == 'n' ? "(int)%s * %s" : "%s * %s", c, text);
+}
+
+static Val atom_val(Nest *n, const Atom *f, int ctx, bool wide)
+{
+    Arena *a = n->e->a;
+    Graph *g = n->e->g;
+    if (f->kind == AT_AXIS) {
+        AxisVar *x = &n->axis[f->id];
+        if (!x->var) diag_bug(g->diag, "axis i%d is read outside its loop", f->id);
+        return (Val){x->base ? arena_printf(a, "(%s + %s)", x->base, x->var) : x->var, x->depth, DT_INT};
+    }
+    if (f->kind == AT_LOAD) return edge_val(n, f->load, ctx);
+    Val p = ix_val(n, f->a, ctx, wide), q;
+    bool constant = ix_is_const(f->b);
+    q = constant ? (Val){arena_printf(a, "%lld", (long long)f->b->c), 0, DT_INT} : ix_val(n, f->b, ctx, wide);
+    int depth = deeper(p.depth, q.depth);
+    if (f->kind == AT_MIN || f->kind == AT_MAX) {
+        const char *fn = f->kind == AT_MIN ? "rtc_least" : "rtc_most";
+        return (Val){arena_printf(a, "%s%s(%s, %s)", fn, wide ? "64" : "", p.s, q.s), depth, DT_INT};
+    }
+    bool plain = ix_proves_ge0(g, f->a, n->space);
+    const char *op = f->kind == AT_DIV ? "/" : "%";
+    if (plain) return (Val){arena_printf(a, "(%s %s %s)", p.s, op, q.s), depth, DT_INT};
+    return (Val){arena_printf(a, "%s%s(%s, %s)", f->kind == AT_DIV ? "rtc_quotient" : "rtc_remainder", wide ? "64" : "",
+                              p.s, q.s), depth, DT_INT};
+}
+
+static bool is_size(const Atom *f) { return f->axes == 0 && !f->loads; }
+
+/* A size atom as an expression again. */
+static const Ix *size_of(Graph *g, const Atom *f)
+{
+    switch (f->kind) {
+    case AT_SYM: return ix_sym(g, g->syms.v[f->id].name, NO_LOC);
+    case AT_DIV: return ix_div(g, f->a, f->b, NULL);
+    case AT_MOD: return ix_mod(g, f->a, f->b, NULL);
+    case AT_MIN: return ix_min(g, f->a, f->b, NULL);
+    case AT_MAX: return ix_max(g, f->a, f->b, NULL);
+    default: diag_bug(g->diag, "not a size");
+    }
+}
+
+/* Splits a term into a size and the positions it is multiplied with. */
+static const Ix *split_term(Graph *g, const Term *t, const Atom **pos, int *npos)
+{
+    const Ix *coef = ix_const(g, t->coef);
+    *npos = 0;
+    for (int i = 0; i < t->n; i++)
+        if (is_size(t->f[i])) coef = ix_mul(g, coef, size_of(g, t->f[i]));
+        else pos[(*npos)++] = t->f[i];
+    return coef;
+}
+
+static bool same_atoms(const Atom **p, int np, const Atom **q, int nq)
+{
+    if (np != nq) return false;
+    for (int i = 0; i < np; i++)
+        if (p[i] != q[i]) return false;
+    return true;
+}
+
+enum { MAX_FACTORS = 16 };
+
+/* The parts of e: for every product of positions, its coefficient (a size) times it, at its depth. */
+static void gather_parts(Nest *n, const Ix *e, int ctx, bool wide, Parts *out)
+{
+    Emit *em = n->e;
+    Graph *g = em->g;
+    bool *done = NEW_N(em->a, bool, e->nterm + 1);
+    const Ix *constant = ix_const(g, e->c);
+    for (int i = 0; i < e->nterm; i++) {
+        const Atom *pos[MAX_FACTORS], *other[MAX_FACTORS];
+        int npos, nother;
+        if (done[i]) continue;
+        if (e->t[i].n > MAX_FACTORS) diag_bug(g->diag, "an index multiplies more than %d factors", MAX_FACTORS);
+        const Ix *coef = split_term(g, &e->t[i], pos, &npos);
+        for (int j = i + 1; j < e->nterm; j++) {
+            if (done[j] || e->t[j].n > MAX_FACTORS) continue;
+            const Ix *more = split_term(g, &e->t[j], other, &nother);
+            if (same_atoms(pos, npos, other, nother)) coef = ix_add(g, coef, more), done[j] = true;
+        }
+        if (npos == 0) {
+            constant = ix_add(g, constant, coef);
+            continue;
+        }
+        AxisVar *x = npos == 1 && pos[0]->kind == AT_AXIS ? &n->axis[pos[0]->id] : NULL;
+        if (x && x->base) {
+            vec_push(em->a, out, (Part){x->base_depth, times(em, coef, x->base, wide)});
+            vec_push(em->a, out, (Part){x->depth, times(em, coef, x->var, wide)});
+            continue;
+        }
+        Val v = atom_val(n, pos[0], ctx, wide);
+        for (int k = 1; k < npos; k++) {
+            Val w = atom_val(n, pos[k], ctx, wide);
+            v = (Val){arena_printf(em->a, wide ? "%s * (int64_t)%s" : "%s * %s", v.s, w.s), deeper(v.depth, w.depth),
+                      DT_INT};
+        }
+        vec_push(em->a, out, (Part){v.depth, times(em, coef, v.s, wide)});
+    }
+    if (!ix_is(constant, 0) || out->n == 0) vec_push(em->a, out, (Part){0, times(em, constant, NULL, wide)});
+}
+
+static const char *index_type(bool wide) { return wide ? "int64_t" : "int"; }
+
+bool is_word(const char *s)
+{
+    for (; *s; s++)
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9') || *s == '_')) return false;
+    return true;
+}
+
+/* Adds up parts from the outermost depth inwards, naming each partial sum where it is known. */
+static Val sum_parts(Nest *n, const Parts *parts, bool wide)
+{
+    Emit *e = n->e;
+    int last = 0;
+    for (int i = 0; i < parts->n; i++) last = deeper(last, parts->v[i].depth);
+    const char *sum = NULL;
+    for (int d = 0; d <= last; d++) {
+        bool any = false;
+        for (int i = 0; i < parts->n; i++) {
+            if (parts->v[i].depth != d) continue;
+            const char *t = parts->v[i].text;
+            sum = !sum ? t : *t == '-' ? arena_printf(e->a, "%s - %s", sum, t + 1) : arena_printf(e->a, "%s + %s", sum, t);
+            any = true;
+        }
+        if (!any || is_word(sum)) continue;
+        const char *name = emit_name(e, 't');
+        nest_code(n, d, "const %s %s = %s;\n", index_type(wide), name, sum);
+        sum = name;
+    }
+    return (Val){sum, last, DT_INT};
+}
+
+Val ix_val(Nest *n, const Ix *e, int ctx, bool wide)
+{
+    int key = wide ? -1 : -2;
+    if (e->loads) key -= 2 * ctx;
+    Memo *m = memo_slot(n, e, NULL, key);
+    if (m->v.s) return m->v;
+    Parts parts = {0};
+    gather_parts(n, e, ctx, wide, &parts);
+    return remember(n, e, NULL, key, sum_parts(n, &parts, wide));
+}
+
+/* ---- conditions ---- */
+
+static int ctx_add(Nest *n, int parent, Val cond, bool clamp)
+{
+    for (int i = 1; i < n->ctx.n; i++) {
+        Ctx *c = &n->ctx.v[i];
+        bool same = cond.s ? c->key && !strcmp(c->key, cond.s) : !c->key;
+        if (c->parent == parent && same && c->clamp == (clamp || n->ctx.v[parent].clamp)) return i;
+    }
+    Val whole = cond, outer = n->ctx.v[parent].cond;
+    if (outer.s && cond.s)
+        whole = named(n, deeper(outer.depth, cond.depth), DT_BOOL, "%s & %s", outer.s, cond.s);
+    else if (outer.s)
+        whole = outer;
+    vec_push(n->e->a, &n->ctx, (Ctx){parent, cond.s, whole, clamp || n->ctx.v[parent].clamp});
+    return n->ctx.n - 1;
+}
+
+/* 0 <= ix < ext, loads inside clamped to their operands */
+static Val guard_val(Nest *n, Guard gd, int ctx)
+{
+    if (gd.ix->loads) ctx = ctx_add(n, ctx, (Val){0}, true);
+    Memo *m = memo_slot(n, gd.ix, gd.ext, gd.ix->loads ? ctx : 0);
+    if (m->v.s) return m->v;
+    Val ix = ix_val(n, gd.ix, ctx, false);
+    const char *ext = emit_int(n->e, gd.ext);
+    return remember(n, gd.ix, gd.ext, gd.ix->loads ? ctx : 0,
+                    named(n, ix.depth, DT_BOOL, "(unsigned)%s < (unsigned)%s", ix.s, ext));
+}
+
+/* ---- memory ---- */
+
+/* Where the guard of a context must be tested: the access isn't proved inside. */
+static bool proved_inside(Nest *n, const Node *node, const Map *m)
+{
+    Graph *g = n->e->g;
+    for (int i = 0; i < m->n; i++)
+        if (!ix_proves_ge0(g, m->ix[i], n->space) || !ix_proves_lt(g, m->ix[i], node->space->ext[i], n->space))
+            return false;
+    return true;
+}
+
+/* pointer[at], where `lane` (or NULL) is added to the number: base pointer outside the lane loop where possible. */
+Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane, int ctx)
+{
+    Emit *e = n->e;
+    int axis = n->lane_axis, depth = 0;
+    const Ix *coef = NULL, *rest = at;
+    bool linear = n->lane_depth > 0 && axis >= 0 && at->axes >> axis & 1 &&
+                  ix_affine(e->g, at, axis, &coef, &rest) && coef->axes == 0 && !coef->loads;
+    if (!linear && n->lane_depth > 0 && axis >= 0 && at->axes >> axis & 1) {
+        Val whole = ix_val(n, at, ctx, true);
+        return (Val){arena_printf(e->a, lane ? "%s[%s + %s]" : "%s[%s]", pointer, whole.s, lane),
+                     deeper(whole.depth, lane ? n->tile_depth : 0), DT_INT};
+    }
+    if (linear && n->axis[axis].base) {        /* the chunk's start belongs to the pointer */
+        Parts parts = {0};
+        gather_parts(n, rest, ctx, true, &parts);
+        vec_push(e->a, &parts, (Part){n->axis[axis].base_depth, times(e, coef, n->axis[axis].base, true)});
+        Val base = sum_parts(n, &parts, true);
+        rest = NULL;
+        depth = base.depth;
+        const char *p = emit_name(e, 'p');
+        nest_code(n, depth, "%s *const %s = %s + (%s);\n", ctype, p, pointer, base.s);
+        pointer = p;
+    }
+    if (rest) {
+        Val base = ix_val(n, rest, ctx, true);
+        depth = base.depth;
+        if (strcmp(base.s, "0") && (linear || lane) && depth < n->lane_depth) {
+            const char *p = emit_name(e, 'p');
+            nest_code(n, depth, "%s *const %s = %s + %s;\n", ctype, p, pointer, base.s);
+            pointer = p;
+        } else if (!linear && !lane) {
+            return (Val){arena_printf(e->a, "%s[%s]", pointer, base.s), depth, DT_INT};
+        } else if (strcmp(base.s, "0")) {
+            pointer = arena_printf(e->a, "(%s + %s)", pointer, base.s);
+        }
+    }
+    const char *step = linear ? times(e, coef, n->axis[axis].var, true) : NULL;
+    if (linear) depth = deeper(depth, n->axis[axis].depth);
+    if (lane) depth = deeper(depth, n->tile_depth);
+    const char *inside = step && lane ? arena_printf(e->a, "%s + %s", step, lane) : step ? step : lane ? lane : "0";
+    return (Val){arena_printf(e->a, "%s[%s]", pointer, inside), depth, DT_INT};
+}
+
+static Val loaded(Nest *n, Val at, DType dt, int ctx, bool inside, int min_depth)
+{
+    Ctx *c = &n->ctx.v[ctx];
+    int depth = deeper(at.depth, min_depth);
+    if (inside || !c->cond.s) return named(n, depth, dt, "%s", at.s);
+    return named(n, deeper(depth, c->cond.depth), dt, "%s ? %s : 0", c->cond.s, at.s);
+}
+
+static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
+{
+    Emit *e = n->e;
+    bool inside = ctx == 0 || proved_inside(n, x.node, x.map);
+    const char *pointer = emit_buffer(e, buf, false);
+    int min_depth = 0;
+    for (int i = 0; i < e->buf.n; i++)
+        if (e->buf.v[i] == buf && e->written.v[i]) min_depth = 1;   /* not before this kernel wrote it */
+    const Ix *at = plan_address(e->pl, buf, x.map);
+    const char *ctype = arena_printf(e->a, min_depth ? "%s" : "const %s", c_stored(x.node->dt));
+    Ctx *c = &n->ctx.v[ctx];
+    if (!inside && (c->clamp || at->loads)) {
+        Val k = ix_val(n, at, ctx, true);
+        if (c->clamp) {
+            const char *count = emit_int(e, space_count(e->g, node_shape(e->g, x.node)));
+            return named(n, deeper(k.depth, min_depth), x.node->dt, "%s[rtc_clamp(%s, %s)]", pointer, k.s, count);
+        }
+        if (c->cond.s)                          /* an unconditional gather, which the compiler can vectorise */
+            return named(n, deeper(deeper(k.depth, c->cond.depth), min_depth), x.node->dt, "%s[%s ? %s : 0]", pointer,
+                         c->cond.s, k.s);
+    }
+    return loaded(n, element(n, pointer, ctype, at, NULL, ctx), x.node->dt, ctx, inside, min_depth);
+}
+
+Private *find_private(Emit *e, const Node *node)
+{
+    for (int i = 0; i < e->priv.n; i++)
+        if (e->priv.v[i].node == node) return &e->priv.v[i];
+    return NULL;
+}
+
+const Ix *private_address(Graph *g, const Private *p, const Map *m)
+{
+    const Ix *at = ix_const(g, 0);
+    for (int i = 0; i < m->n; i++)
+        if (p->stride[i]) at = ix_add(g, at, ix_mul(g, m->ix[i], p->stride[i]));
+    return at;
+}
+
+/* What a block axis of p is read at must be the reader's own block position. */
+static void check_own_block(Nest *n, const Private *p, const Map *m)
+{
+    Graph *g = n->e->g;
+    for (int i = 0; i < m->n; i++) {
+        int axis = p->axis[i] < 0 ? -1 : ix_bare_axis(m->ix[i]);
+        if (p->axis[i] >= 0 && (axis < 0 || !n->block_axis || n->block_axis[axis] != p->axis[i]))
+            diag_bug(g->diag, "a block reads %%%d outside itself, at %s", p->node->id, ix_text(g, m->ix[i]));
+    }
+}
+
+static Val private_load(Nest *n, Edge x, const Private *p, int ctx)
+{
+    Emit *e = n->e;
+    bool inside = ctx == 0 || proved_inside(n, x.node, x.map);
+    const char *pointer = arena_printf(e->a, "s%d", p->number);
+    check_own_block(n, p, x.map);
+    if (p->scalar) return (Val){pointer, 1, x.node->dt};
+    const Ix *at = private_address(e->g, p, x.map);
+    if (!inside && n->ctx.v[ctx].clamp) {
+        Val k = ix_val(n, at, ctx, true);
+        return named(n, deeper(deeper(k.depth, n->tile_depth), 1), x.node->dt, "%s[rtc_clamp(%s, %s)%s%s]", pointer, k.s,
+                     emit_int(e, p->count), n->tile_var ? " + " : "", n->tile_var ? n->tile_var : "");
+    }
+    return loaded(n, element(n, pointer, c_type(x.node->dt), at, n->tile_var, ctx), x.node->dt, ctx, inside, 1);
+}
+
+/* ---- ops ---- */
+
+/* int arithmetic wraps; bools are 0 and 1 */
+static const char *const int_text[OP_COUNT] = {
+    [OP_neg] = "(int)(0u - (unsigned)$0)",
+    [OP_add] = "(int)((unsigned)$0 + (unsigned)$1)",
+    [OP_sub] = "(int)((unsigned)$0 - (unsigned)$1)",
+    [OP_mul] = "(int)((unsigned)$0 * (unsigned)$1)",
+    [OP_abs] = "rtc_iabs($0)",
+    [OP_floordiv] = "rtc_ifloordiv($0, $1)",
+    [OP_mod] = "rtc_imod($0, $1)",
+    [OP_pow] = "rtc_ipow($0, $1)",
+    [OP_min] = "rtc_least($0, $1)",
+    [OP_max] = "rtc_most($0, $1)",
+    [OP_and] = "$0 & $1",
+    [OP_or] = "$0 | $1",
+};
+
+Val as_type(Nest *n, Val v, DType dt)
+{
+    if (dt == v.dt || (dt == DT_INT && v.dt == DT_BOOL)) return v.dt == dt ? v : (Val){v.s, v.depth, dt};
+    const char *fmt = dt == DT_FLOAT ? "(float)%s" : dt == DT_BOOL ? "(%s != 0)" : "rtc_toint(%s)";
+    return (Val){arena_printf(n->e->a, fmt, v.s), v.depth, dt};
+}
+
+static Val filled(Nest *n, const char *text, const Val *arg, int depth, DType dt)
+{
+    Str s = {.arena = n->e->a};
+    for (; *text; text++)
+        if (*text == '$') str_add(&s, arg[*++text - '0'].s);
+        else str_addn(&s, text, 1);
+    return named(n, depth, dt, "%s", s.s);
+}
+
+static Val pointwise_val(Nest *n, const Node *node, const Map *m, int ctx)
+{
+    Graph *g = n->e->g;
+    const OpInfo *info = &op_info[node->op];
+    Val arg[MAX_ARGS];
+    int depth = 0;
+    bool any_float = info->dtype == RULE_FLOAT;
+    for (int i = 0; i < node->nargs; i++) {
+        arg[i] = edge_val(n, edge_comp(g, node->args[i], m, n->space), ctx);
+        depth = deeper(depth, arg[i].depth);
+        any_float |= arg[i].dt == DT_FLOAT && !(node->op == OP_select && i == 0);
+    }
+    if (node->op == OP_stop) return arg[0];
+    if (node->op == OP_cast) {
+        Val v = as_type(n, arg[0], node->dt);
+        return v.s == arg[0].s ? v : named(n, depth, node->dt, "%s", v.s);
+    }
+    if (any_float)
+        for (int i = node->op == OP_select; i < node->nargs; i++) arg[i] = as_type(n, arg[i], DT_FLOAT);
+    const char *text = !any_float && int_text[node->op] ? int_text[node->op] : info->c_text;
+    return filled(n, text, arg, depth, node->dt);
+}
+
+static Val read_val(Nest *n, const Node *node, const Map *m, int ctx)
+{
+    Graph *g = n->e->g;
+    Val cond = {0};
+    int inner = ctx;
+    for (int i = 0; i < node->attr.guard.n; i++) {
+        Guard gd = node->attr.guard.g[i];
+        gd.ix = ix_subst(g, gd.ix, m, n->space);
+        Val one = guard_val(n, gd, ctx);
+        cond = cond.s ? named(n, deeper(cond.depth, one.depth), DT_BOOL, "%s & %s", cond.s, one.s) : one;
+    }
+    if (!cond.s) return edge_val(n, edge_comp(g, node->args[0], m, n->space), ctx);
+    inner = ctx_add(n, ctx, cond, false);
+    Val yes = as_type(n, edge_val(n, edge_comp(g, node->args[0], m, n->space), inner), node->dt), no;
+    Edge fill = edge_comp(g, node->args[1], m, n->space);
+    if (fill.node->op == OP_const) {
+        no = edge_val(n, fill, 0);
+    } else {
+        Val not = named(n, cond.depth, DT_BOOL, "!%s", cond.s);
+        no = edge_val(n, fill, ctx_add(n, ctx, not, false));
+    }
+    no = as_type(n, no, node->dt);
+    return named(n, deeper(cond.depth, deeper(yes.depth, no.depth)), node->dt, "%s ? %s : %s", cond.s, yes.s, no.s);
+}
+
+static Val branch_val(Nest *n, const Node *node, const Map *m, int ctx)
+{
+    Graph *g = n->e->g;
+    int buf = plan_host_value(n->e->pl, node->args[0]);
+    Val c = named(n, 0, DT_BOOL, "%s[0]", emit_buffer(n->e, buf, false));
+    Val not = named(n, 0, DT_BOOL, "!%s", c.s);
+    Val yes = edge_val(n, edge_comp(g, node->args[1], m, n->space), ctx_add(n, ctx, c, false));
+    Val no = edge_val(n, edge_comp(g, node->args[2], m, n->space), ctx_add(n, ctx, not, false));
+    yes = as_type(n, yes, node->dt), no = as_type(n, no, node->dt);
+    return named(n, deeper(yes.depth, no.depth), node->dt, "%s ? %s : %s", c.s, yes.s, no.s);
+}
+
+static Val rand_val(Nest *n, const Node *node, const Map *m)
+{
+    Graph *g = n->e->g;
+    n->e->rand = true;
+    Val at = ix_val(n, ix_subst(g, row_major(g, node->space), m, n->space), 0, true);
+    const char *site = emit_int_arg(n->e, ix_const(g, (int64_t)node->attr.site));
+    return named(n, at.depth, DT_FLOAT, "rtc_uniform(args->seed, args->step, (uint64_t)%s, (uint64_t)%s)", site, at.s);
+}
+
+static Val const_val(Nest *n, const Node *node)
+{
+    Arena *a = n->e->a;
+    const char *s;
+    if (node->dt != DT_FLOAT) {
+        int32_t v = node->attr.value.i;
+        s = v == INT32_MIN ? "(-2147483647 - 1)" : arena_printf(a, v < 0 ? "(%d)" : "%d", v);
+    } else {
+        float f = (float)node->attr.value.f;
+        if (isnan(f)) s = "rtc_nan()";
+        else if (isinf(f)) s = f < 0 ? "(-rtc_inf())" : "rtc_inf()";
+        else {
+            char *t = arena_printf(a, "%.9g", (double)f);
+            if (!strpbrk(t, ".e")) t = arena_printf(a, "%s.0", t);
+            s = arena_printf(a, signbit(f) ? "(%sf)" : "%sf", t);
+        }
+    }
+    return (Val){s, 0, node->dt};
+}
+
+static Val light_val(Nest *n, Edge x, int ctx)
+{
+    Node *node = x.node;
+    switch (op_info[node->op].cls) {
+    case CLASS_POINTWISE: return pointwise_val(n, node, x.map, ctx);
+    case CLASS_READ: return read_val(n, node, x.map, ctx);
+    case CLASS_BRANCH: return branch_val(n, node, x.map, ctx);
+    default: break;
+    }
+    if (node->op == OP_idx) {
+        Val v = ix_val(n, ix_subst(n->e->g, node->attr.ix, x.map, n->space), ctx, false);
+        return is_word(v.s) ? v : named(n, v.depth, DT_INT, "%s", v.s);
+    }
+    if (node->op == OP_rand) return rand_val(n, node, x.map);
+    diag_bug(n->e->g->diag, "%%%d (%s) is read by a kernel, but is neither stored nor a member", node->id,
+             op_info[node->op].name);
+}
+
+Val edge_val(Nest *n, Edge x, int ctx)
+{
+    if (x.node->op == OP_const) return const_val(n, x.node);
+    Memo *m = memo_slot(n, x.node, x.map, ctx);
+    if (m->v.s) return m->v;
+    Val v;
+    Private *p;
+    int buf = -1;
+    if (x.node == n->self)
+        v = light_val(n, x, ctx);
+    else if ((p = find_private(n->e, x.node)))
+        v = private_load(n, x, p, ctx);
+    else if ((buf = plan_buffer_of(n->e->pl, x.node)) >= 0)
+        v = buffer_load(n, x, buf, ctx);
+    else
+        v = light_val(n, x, ctx);
+    return remember(n, x.node, x.map, ctx, v);
+}
