@@ -241,7 +241,7 @@ static bool misplaced(Unit *u, const int64_t *syms, Misplaced *copy)
     }
     if (!all.n) return false;
     qsort(all.v, (size_t)all.n, sizeof *all.v, by_work);
-    Order *order = layout_choose(g, u->arena, syms, all.v, all.n, layout_fixed(g, u->arena));
+    Order *order = layout_choose(g, u->arena, syms, all.v, all.n, layout_fixed(g, u->arena), NULL);
     bool any = false;
     for (int i = 0; i < all.n; i++) {
         Product p;

@@ -29,9 +29,11 @@ typedef const int8_t *Order;
 Order *layout_fixed(Graph *g, Arena *a);
 /* If the root's axes are the node's in some order: that order. Else NULL. */
 Order root_order(Graph *g, Arena *a, const Root *r);
-/* An order for every node, by id, so that the contractions (the heaviest first) find their axes adjacent. */
+/* An order for every node, by id, so that the contractions (the heaviest first) find their axes adjacent.
+ * votes, by node id: per axis, how much it is wanted as the contiguous one where contractions don't care;
+ * NULL: not at all. */
 Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction *c, int n,
-                     const Order *fixed);
+                     const Order *fixed, double *const *votes);
 
 typedef enum { PRODUCT_OK, PRODUCT_A, PRODUCT_B, PRODUCT_OUT } ProductFault;
 /* The library call under these orders; or which of the three tensors lies wrongly in memory. */

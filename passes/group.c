@@ -33,16 +33,59 @@ static Grouper *grouper_new(Unit *u, bool unfused)
     return w;
 }
 
-/* Orders in memory; contractions that no order suits are computed by loops. */
+/* ---- orders in memory ---- */
+
+static void vote(Grouper *w, double **votes, const Node *n, int axis, double elements)
+{
+    if (!votes[n->id]) votes[n->id] = NEW_N(w->a, double, MAX_AXES);
+    votes[n->id][axis] += elements;
+}
+
+/* What is looped inside a block is best contiguous, in what the member reads and in itself. */
+static void member_votes(Grouper *w, double **votes, const Node *n)
+{
+    const int8_t *block = w->block[n->id];
+    double elements = space_at(n->space, w->syms);
+    for (int x = 0; x < n->rank; x++)
+        if (block[x] < 0) vote(w, votes, n, x, elements);
+    for (int k = 0; k < w->reads[n->id].n; k++) {
+        const Read *r = &w->reads[n->id].v[k];
+        for (int d = 0; d < r->map->n; d++)
+            for (int x = 0; x < n->space->n; x++) {
+                const Ix *coef, *rest;
+                if (block[x] >= 0 || !(r->map->ix[d]->axes >> x & 1)) continue;
+                if (ix_affine(w->g, r->map->ix[d], x, &coef, &rest) && ix_is(coef, 1))
+                    vote(w, votes, r->node, d, elements);
+            }
+    }
+}
+
+/* A contraction that no order suits is computed by loops. */
+static void loops_instead(Grouper *w, const Node *sum)
+{
+    Cluster *c = &w->clusters.v[w->cluster[sum->id]];
+    c->product = false;
+    for (int x = 0; x < sum->rank; x++) {
+        w->block[sum->id][x] = (int8_t)c->nblock;
+        c->ext[c->nblock++] = sum->space->ext[x];
+    }
+    w->product[sum->id] = -1;
+}
+
 static void choose_layout(Grouper *w)
 {
     Graph *g = w->g;
-    w->order = layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a));
+    double **votes = NEW_N(w->a, double *, g->nodes.n);
+    for (int i = 0; i < g->nodes.n; i++)
+        if (w->kept[i] && w->product[i] < 0) member_votes(w, votes, g->nodes.v[i]);
+    w->order = layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a), votes);
     w->built = NEW_N(w->a, Product, w->products.n);
     for (int i = 0; i < w->products.n; i++)
         if (product_build(g, w->syms, &w->products.v[i], w->order, &w->built[i]) != PRODUCT_OK)
-            w->product[w->products.v[i].sum->id] = -1;
+            loops_instead(w, w->products.v[i].sum);
 }
+
+/* ---- clusters to groups ---- */
 
 /* Block axes outermost first, as they lie in the group's largest stored value: the last is the most contiguous. */
 static void sort_block(Grouper *w, Group *gr, const Cluster *c)
@@ -112,9 +155,9 @@ static void group_unit(Unit *u, bool unfused)
     Grouper *w = grouper_new(u, unfused);
     group_needs(w);
     group_keep(w);
-    choose_layout(w);
     group_reads(w);
     group_merge(w);
+    choose_layout(w);
     Grouping *out = NEW(u->arena, Grouping);
     Ints order = group_order(w);
     for (int i = 0; i < order.n; i++)

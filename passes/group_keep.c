@@ -7,7 +7,8 @@
  *                                                       + evaluations in readers * load
  *
  * Costs are in multiply-adds at the hints, per element: a store or load costs more the less likely the
- * tensor stays in a cache.
+ * tensor stays in a cache. What is stored also takes memory, between forward and backward for long: hence a
+ * margin.
  */
 #include <stdlib.h>
 #include "passes/group.h"
@@ -24,6 +25,8 @@ static double load_cost(const Grouper *w, const Node *n)
     double bytes = bytes_at(n, w->syms);
     return bytes <= 256e3 ? 1 : bytes <= 8e6 ? 3 : 8;
 }
+
+#define MARGIN 1.4
 
 /* A value below everything else in the tree is shared by all its uses there; the sum is a bound, so cap it. */
 #define MOST_OPERATIONS 1e4
@@ -59,7 +62,7 @@ static bool pays_to_keep(const Costs *c, const Node *n)
     double own = elements_at(n, w->syms), times = c->evaluations[n->id];
     if (n->rank == 0 || times < 1.5 * own) return false;
     double work = c->operations[n->id] + c->loads[n->id], load = load_cost(w, n);
-    return times * work > own * (work + 2 * load) + times * load;
+    return times * work > MARGIN * (own * (work + 2 * load) + times * load);
 }
 
 static void keep_operand(Grouper *w, Edge e)

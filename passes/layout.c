@@ -4,7 +4,7 @@
  * that have it, and a unit stride somewhere in each tensor. So the heaviest product first, neighbours in a
  * list are glued: "x directly outside y", in both tensors, unless an earlier product glued otherwise. The
  * glued runs of a tensor are then put into the order of the tensor it is computed from, the run that
- * products want contiguous last.
+ * products want contiguous last; where they don't care, the axis that loops inside blocks walk along.
  */
 #include "passes/contract.h"
 
@@ -263,23 +263,24 @@ static int run_tail(const Wish *w, int d)
     return d;
 }
 
+/* Is run d better at the end than run e? Products decide, then votes; -1 is none. */
+static bool better_last(const Wish *w, const double *votes, int d, int e)
+{
+    if (e < 0) return true;
+    int td = run_tail(w, d), te = run_tail(w, e);
+    if (w->contiguous[td] != w->contiguous[te]) return w->contiguous[td] > w->contiguous[te];
+    return !votes || votes[td] >= votes[te];
+}
+
 /* Runs in the order of their heads, the one whose tail is most wanted contiguous at the end. */
-static void apply_wish(const Wish *w, int rank, int8_t *order)
+static void apply_wish(const Wish *w, const double *votes, int rank, int8_t *order)
 {
     int8_t plain[MAX_AXES];
     for (int i = 0; i < rank; i++)
         plain[i] = order[i];
     int last = -1, n = 0;
-    double most = 0;
-    for (int i = 0; i < rank; i++) {
-        int d = plain[i];
-        if (w->prev[d] >= 0) continue;
-        double wanted = w->contiguous[run_tail(w, d)];
-        if (wanted > 0 && wanted >= most) {
-            most = wanted;
-            last = d;
-        }
-    }
+    for (int i = 0; i < rank; i++)
+        if (w->prev[plain[i]] < 0 && better_last(w, votes, plain[i], last)) last = plain[i];
     for (int i = 0; i <= rank; i++) {
         int d = i < rank ? plain[i] : last;
         if (d < 0 || w->prev[d] >= 0 || (i < rank && d == last)) continue;
@@ -289,7 +290,7 @@ static void apply_wish(const Wish *w, int rank, int8_t *order)
 }
 
 Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction *c, int n,
-                     const Order *fixed)
+                     const Order *fixed, double *const *votes)
 {
     Layout l = {.g = g, .arena = a, .syms = syms, .fixed = fixed};
     l.wish = NEW_N(a, Wish *, g->nodes.n);
@@ -304,7 +305,8 @@ Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction 
         }
         int8_t *order = NEW_N(a, int8_t, node->rank + 1);
         inherit(&l, node, order);
-        if (l.wish[i]) apply_wish(l.wish[i], node->rank, order);
+        const double *v = votes ? votes[i] : NULL;
+        if (l.wish[i] || v) apply_wish(wish_of(&l, node), v, node->rank, order);
         l.order[i] = order;
     }
     return l.order;

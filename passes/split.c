@@ -32,19 +32,15 @@ static bool is_library_product(Graph *g, const Node *n, Edge body, const int64_t
                             edge_axes(edge_arg(g, body, 1, n->space)), syms, &c);
 }
 
-/* The reduced axis whose extent makes just enough partial results; -1 if none does. */
+/* The first reduced axis that makes enough partial results, -1 if none does: axes are numbered as they
+ * appear in operands, so the last ones are those along which tensors are contiguous. */
 static int axis_to_move(const Node *n, double out, double reduced, const int64_t *syms)
 {
-    int best = -1;
-    double best_ext = 0;
     for (int x = n->rank; x < n->space->n; x++) {
         double e = size_at(n->space->ext[x], syms);
-        if (out * e < FEW || reduced / e < LEAST_EACH) continue;
-        if (best >= 0 && e >= best_ext) continue;
-        best = x;
-        best_ext = e;
+        if (out * e >= FEW && reduced / e >= LEAST_EACH) return x;
     }
-    return best;
+    return -1;
 }
 
 static int longest_axis(const Node *n, const int64_t *syms)

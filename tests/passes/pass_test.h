@@ -132,6 +132,16 @@ static inline Grouping *group(Test *t)
     return t->u.groups;
 }
 
+/* The whole pipeline, with the gradient of the output `loss`. */
+static inline Grouping *differentiated(Test *t)
+{
+    t->u.want_grad = t->u.verify_each = true;
+    DIAG_TRY(t->d) { pipeline_run(&t->u, pipeline_default); }
+    DIAG_CATCH(t->d) { fail_msg("%s", diag_text(t->d)); }
+    DIAG_END(t->d)
+    return t->u.groups;
+}
+
 static inline int loops(const Grouping *gs)
 {
     int n = 0;
