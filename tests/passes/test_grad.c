@@ -34,7 +34,7 @@ static Case case_new(void)
 {
     Case c = {.d = diag_new()}, *k = &c;
     c.g = graph_new(c.d);
-    c.a = ix_sym(c.g, "a", NO_LOC), c.b = ix_sym(c.g, "b", NO_LOC), c.c = C(4);
+    c.a = ix_sym(c.g, "a", NO_LOC), c.b = ix_sym(c.g, "b", NO_LOC);
     c.space = SHAPE(c.a, MUL(C(4), c.b));
     return c;
 }
@@ -213,11 +213,9 @@ static Edge p_clamped(Case *k, const char *x)
 static Edge p_best(Case *k, const char *x) /* routed: the two best of each row, taken in turn */
 {
     const Ix *w = MUL(C(4), k->b);
-    const Space *ranks = SHAPE(k->a, C(2));
     Edge score = graph_pw1(k->g, OP_sin, k->space, param(k, "score", k->space));
     Edge top = graph_top(k->g, k->space, 1, score, C(2));
     Edge at = edge_comp(k->g, top, MAP(X(0), MOD(X(1), C(2))), k->space);
-    (void)ranks;
     return inside(k, x, SHAPE(k->a, w), MAP(X(0), ix_load(k->g, at, k->space)));
 }
 
