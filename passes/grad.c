@@ -113,7 +113,10 @@ void graph_grad(Graph *g)
     Edge *grad = NEW_N(g->arena, Edge, most);
     collect(g, g->params.v, g->params.n, wrt, name, &n);
     collect(g, g->inputs.v, g->inputs.n, wrt, name, &n);
+    Loc loc = g->loc;
+    g->loc = root->e.node->loc;
     Seed seed = {root->e, root->space, graph_float(g, 1)};
+    g->loc = loc;
     graph_vjp(g, &seed, 1, wrt, n, grad);
     for (int i = 0; i < n; i++)
         if (grad[i].node)

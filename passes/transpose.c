@@ -324,7 +324,7 @@ static Edge finish(Solver *s)
     const Map *m = map_make(g, s->old->n, at);
     for (int i = 0; i < s->nguard; i++) s->guard[i].ix = ix_subst(g, s->guard[i].ix, over, to);
     Edge e = edge_comp(g, s->e, m, to);
-    e = graph_read(g, to, s->guard, s->nguard, e, graph_float(g, 0));
+    if (s->nguard) e = graph_read(g, to, s->guard, s->nguard, e, graph_float(g, 0));
     bool keyed = false;
     for (int i = 0; i < s->neq; i++) {
         const Equation *q = &s->eq[i];

@@ -15,8 +15,8 @@ static const int64_t sizes[][SYMS] = {{2, 3}, {3, 1}}; /* a, b */
 typedef struct {
     Diag *d;
     Graph *g;
-    const Ix *a, *b, *c; /* sizes: free, free, 4 */
-    const Space *space;  /* [a, 4 * b]: where patterns are read */
+    const Ix *a, *b;    /* free sizes */
+    const Space *space; /* [a, 4 * b]: where patterns are read */
 } Case;
 
 #define C(n)      ix_const(k->g, n)
