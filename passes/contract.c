@@ -1,7 +1,8 @@
 /* contract.c: the pass that prepares sums of products for the library.
  *
- * Needs nothing, breaks nothing but its own state; the gradient must be there already, since the copies it
- * makes stop differentiation. A sum whose body is a product of factors becomes the product of two tensors:
+ * Needs nothing, breaks nothing but its own state; the gradient must be there already, since the
+ * copies it makes stop differentiation. A sum whose body is a product of factors becomes the
+ * product of two tensors:
  *
  *   before  %5 = mul %3[i0,i1] %4[i1,idx[i2]]                     %4 read at computed places
  *           %6[i,j] = sum over [k] %5[i0,i2,i1]
@@ -9,8 +10,9 @@
  *           %8 = mul %3[i0,i1] %7[i1,i2]
  *           %6[i,j] = sum over [k] %8[i0,i2,i1]
  *
- * Factors beyond two are multiplied into the operand that has their axes. An operand gets a copy when it is
- * itself a product of factors, when an index isn't affine, or when no order of its axes suits all its readers.
+ * Factors beyond two are multiplied into the operand that has their axes. An operand gets a copy
+ * when it is itself a product of factors, when an index isn't affine, or when no order of its axes
+ * suits all its readers.
  */
 #include <stdlib.h>
 #include "passes/contract.h"
@@ -108,7 +110,8 @@ static bool apart(const Sides *s, uint64_t out)
     return (s->axes[0] & ~s->axes[1] & out) && (s->axes[1] & ~s->axes[0] & out);
 }
 
-/* The side that factor e joins: the one that has its axes, else the one that grows less; -1: it can't. */
+/* The side that factor e joins: the one that has its axes, else the one that grows less; -1: it
+ * can't. */
 static int side_for(const Sides *s, Edge e, const Node *sum, const int64_t *syms)
 {
     int best = -1;
@@ -129,7 +132,8 @@ static int side_for(const Sides *s, Edge e, const Node *sum, const int64_t *syms
 }
 
 /* Seeds i and j; the other factors in order of falling size. */
-static bool sides_from(const Factors *f, int i, int j, const Node *sum, const int64_t *syms, Sides *s)
+static bool sides_from(const Factors *f, int i, int j, const Node *sum, const int64_t *syms,
+                       Sides *s)
 {
     *s = (Sides){.n = {0, 0}};
     side_add(s, 0, f->f[i]);
@@ -181,15 +185,14 @@ typedef struct {
 
 typedef struct {
     const int64_t *syms;
-    const Misplaced *copy;   /* by old node id; NULL: first round */
+    const Misplaced *copy; /* by old node id; NULL: first round */
 } Contract;
 
 static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
 {
     if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : graph_copy(g, space, part[0]);
     Edge e = part[0];
-    for (int i = 1; i < n; i++)
-        e = graph_pw2(g, OP_mul, space, e, part[i]);
+    for (int i = 1; i < n; i++) e = graph_pw2(g, OP_mul, space, e, part[i]);
     return graph_copy(g, space, e);
 }
 
@@ -199,8 +202,7 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
     sum.args[0] = args[0];
     const Space *space = old->space;
     Factors two = {.n = 2}, all = {.n = 0};
-    for (int i = 0; i < 2; i++)
-        two.f[i] = edge_arg(g, args[0], i, space);
+    for (int i = 0; i < 2; i++) two.f[i] = edge_arg(g, args[0], i, space);
     Sides s;
     if (!pair_factors(&two, &sum, ctx->syms, &s) &&
         !(flatten(g, args[0], space, &all) && pair_factors(&all, &sum, ctx->syms, &s)))
@@ -217,7 +219,8 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
 static Edge contract_node(void *ctx, Graph *g, const Node *old, const Edge *args)
 {
     Node now = *old;
-    if (old->op == OP_stop && !((Contract *)ctx)->copy) return args[0]; /* nothing is differentiated any more */
+    if (old->op == OP_stop && !((Contract *)ctx)->copy)
+        return args[0]; /* nothing is differentiated any more */
     if (old->op == OP_stop) return graph_copy(g, old->space, args[0]);
     now.args[0] = args[0];
     return is_product_sum(&now) ? contract_sum(ctx, g, old, args) : graph_renew(g, old, args);
@@ -248,8 +251,10 @@ static bool misplaced(Unit *u, const int64_t *syms, Misplaced *copy)
         ProductFault f = product_build(g, syms, &all.v[i], order, &p);
         if (f != PRODUCT_A && f != PRODUCT_B) continue;
         Misplaced *m = &copy[all.v[i].sum->id];
-        if (f == PRODUCT_A) m->a = edge_axes(all.v[i].a);
-        else m->b = edge_axes(all.v[i].b);
+        if (f == PRODUCT_A)
+            m->a = edge_axes(all.v[i].a);
+        else
+            m->b = edge_axes(all.v[i].b);
         any = true;
     }
     return any;

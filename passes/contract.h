@@ -1,7 +1,7 @@
 /* contract.h: sums of products that a library computes, and how tensors are laid out for them.
  *
- * Used by pass_contract (operands become tensors) and pass_group (products become groups, orders become
- * those of buffers). Orders are permutations of a node's axes, outermost first.
+ * Used by pass_contract (operands become tensors) and pass_group (products become groups, orders
+ * become those of buffers). Orders are permutations of a node's axes, outermost first.
  */
 #ifndef RTC_PASSES_CONTRACT_H
 #define RTC_PASSES_CONTRACT_H
@@ -10,15 +10,17 @@
 
 typedef struct {
     Node *sum;
-    Edge a, b;               /* over the sum's space */
+    Edge a, b; /* over the sum's space */
     double alpha;
     uint64_t batch, m, n, k; /* which axes of the sum's space */
     double work;             /* multiply-adds at the hints */
 } Contraction;
 
-/* A value that lies in memory once stored: no constants, positions or draws, and every index affine. */
+/* A value that lies in memory once stored: no constants, positions or draws, and every index
+ * affine. */
 bool operand_is_plain(Graph *g, Edge e);
-/* The axes of two factors under a sum, by role; false if they don't make a product, or one too small. */
+/* The axes of two factors under a sum, by role; false if they don't make a product, or one too
+ * small. */
 bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c);
 /* Is the node a sum over mul(a, b) of plain operands, worth a library call? */
 bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c);
@@ -29,9 +31,9 @@ typedef const int8_t *Order;
 Order *layout_fixed(Graph *g, Arena *a);
 /* If the root's axes are the node's in some order: that order. Else NULL. */
 Order root_order(Graph *g, Arena *a, const Root *r);
-/* An order for every node, by id, so that the contractions (the heaviest first) find their axes adjacent.
- * votes, by node id: per axis, how much it is wanted as the contiguous one where contractions don't care;
- * NULL: not at all. */
+/* An order for every node, by id, so that the contractions (the heaviest first) find their axes
+ * adjacent. votes, by node id: per axis, how much it is wanted as the contiguous one where
+ * contractions don't care; NULL: not at all. */
 Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction *c, int n,
                      const Order *fixed, double *const *votes);
 

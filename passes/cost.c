@@ -1,8 +1,8 @@
 /* cost.c: arithmetic and memory traffic of a group at concrete sizes, for explain and bench.
  *
- * FLOPs: one per float operation and position, a multiply-add of a library product two; light values inlined in a
- * member count once per position of the axes they depend on. Bytes: every stored tensor that the group reads or
- * writes, once.
+ * FLOPs: one per float operation and position, a multiply-add of a library product two; light
+ * values inlined in a member count once per position of the axes they depend on. Bytes: every
+ * stored tensor that the group reads or writes, once.
  */
 #include "passes/group.h"
 
@@ -10,10 +10,10 @@ typedef struct {
     const Unit *u;
     const Group *group;
     const int64_t *syms;
-    const Node *reader;      /* the member being counted */
-    const Map *map;          /* of the node being walked, over the reader's space; NULL: the reader */
+    const Node *reader; /* the member being counted */
+    const Map *map;     /* of the node being walked, over the reader's space; NULL: the reader */
     Cost cost;
-    Reads light;             /* inlined values counted for this member */
+    Reads light; /* inlined values counted for this member */
     VEC(const Node *) tensors;
 } Count;
 
@@ -83,9 +83,8 @@ Cost group_cost(const Unit *u, const Group *gr, const int64_t *syms)
         OpClass cls = op_info[n->op].cls;
         bool sums = cls == CLASS_REDUCE || cls == CLASS_SCAT || cls == CLASS_SCAN;
         if (is_arithmetic(n) || (sums && n->dt == DT_FLOAT))
-            c.cost.flops += cls == CLASS_SCAT
-                                ? count_at(n->space, n->rank, n->space->n, syms)
-                                : space_at(n->space, syms);
+            c.cost.flops += cls == CLASS_SCAT ? count_at(n->space, n->rank, n->space->n, syms)
+                                              : space_at(n->space, syms);
         c.reader = n;
         c.map = NULL;
         c.light.n = 0;

@@ -21,7 +21,8 @@ static void outputs_exist(Unit *u)
         for (int r = 0; r < g->roots.n; r++)
             if (g->roots.v[r].kind == ROOT_OUTPUT) vec_push(u->arena, &names, g->roots.v[r].name);
         const char *near = nearest_word(u->outputs[i], names.v, names.n);
-        if (near) diag_fail(u->diag, "no output `%s`\nhint: did you mean `%s`?", u->outputs[i], near);
+        if (near)
+            diag_fail(u->diag, "no output `%s`\nhint: did you mean `%s`?", u->outputs[i], near);
         diag_fail(u->diag, "no output `%s`", u->outputs[i]);
     }
 }

@@ -11,7 +11,7 @@ const char *phase_name(Phase p)
 
 const char *buffer_class_name(BufferClass c)
 {
-    static const char *const name[] = {"param",  "state",    "input", "output",
+    static const char *const name[] = {"param",    "state",  "input",    "output",
                                        "gradient", "update", "temporary"};
     return name[c];
 }
@@ -40,7 +40,7 @@ typedef struct {
     Unit *u;
     const Group *group;
     Lines lines;
-    bool *seen;              /* by node id */
+    bool *seen; /* by node id */
     Ints marked;
 } Collect;
 
@@ -94,11 +94,9 @@ static void group_lines(Collect *c, const Group *gr, ExplainKernel *k)
             collect_node(c, n);
         }
     }
-    for (int i = 0; i < c->marked.n; i++)
-        c->seen[c->marked.v[i]] = false;
+    for (int i = 0; i < c->marked.n; i++) c->seen[c->marked.v[i]] = false;
     merge_lines(&c->lines);
-    for (int i = 0; i < c->lines.n; i++)
-        vec_push(c->u->arena, &k->lines, c->lines.v[i]);
+    for (int i = 0; i < c->lines.n; i++) vec_push(c->u->arena, &k->lines, c->lines.v[i]);
 }
 
 /* ---- kernels ---- */
@@ -230,7 +228,8 @@ static void make_pairs(Unit *u, Explain *x)
         }
     }
     for (int i = 0; i < u->groups->napart; i++)
-        add_pair(u, x, u->groups->apart[i].from, u->groups->apart[i].to, u->groups->apart[i].reason);
+        add_pair(u, x, u->groups->apart[i].from, u->groups->apart[i].to,
+                 u->groups->apart[i].reason);
 }
 
 Explain *explain_make(Unit *u, const int64_t *syms)

@@ -11,7 +11,11 @@ static const char *short_number(Arena *a, double v)
         v /= 1000;
         u++;
     }
-    return arena_printf(a, v >= 99.5 || u == 0 ? "%.0f%s" : v >= 9.95 ? "%.1f%s" : "%.2f%s", v, unit[u]);
+    return arena_printf(a,
+                        v >= 99.5 || u == 0 ? "%.0f%s"
+                        : v >= 9.95         ? "%.1f%s"
+                                            : "%.2f%s",
+                        v, unit[u]);
 }
 
 static void print_lines(const ExplainKernel *k, Str *out)
@@ -19,8 +23,10 @@ static void print_lines(const ExplainKernel *k, Str *out)
     const char *file = "";
     for (int i = 0; i < k->lines.n; i++) {
         const LineRange *l = &k->lines.v[i];
-        if (strcmp(file, l->file) != 0) str_printf(out, "%s%s:", i ? "  " : "", l->file);
-        else str_add(out, ",");
+        if (strcmp(file, l->file) != 0)
+            str_printf(out, "%s%s:", i ? "  " : "", l->file);
+        else
+            str_add(out, ",");
         file = l->file;
         str_printf(out, l->last > l->first ? "%d-%d" : "%d", l->first, l->last);
     }
@@ -54,7 +60,8 @@ static void print_stored(const Unit *u, const Explain *x, Str *out)
         const ExplainTensor *t = &x->stored.v[i];
         str_printf(out, "%9s  %-9s %s %s", short_number(u->arena, t->bytes),
                    buffer_class_name(t->cls), t->name, t->shape);
-        if (t->cls == BUF_TEMP && t->line.file) str_printf(out, "  %s:%d", t->line.file, t->line.first);
+        if (t->cls == BUF_TEMP && t->line.file)
+            str_printf(out, "  %s:%d", t->line.file, t->line.first);
         str_add(out, "\n");
     }
     str_printf(out, "temporaries: %s bytes in one arena; at least %s are alive at one time\n",
@@ -114,7 +121,8 @@ void explain_dot(const Unit *u, const Explain *x, Str *out)
         int from = writer_of(u, p->from), to = group_of(u, p->to);
         const Buffer *b = from < 0 ? NULL : &u->groups->buffers.v[u->groups->buffer_of[p->from]];
         if (b && to >= 0)
-            str_printf(out, "  g%d -> g%d [label=\"%s\"];\n", from, to, ix_text(u->graph, b->count));
+            str_printf(out, "  g%d -> g%d [label=\"%s\"];\n", from, to,
+                       ix_text(u->graph, b->count));
     }
     str_add(out, "}\n");
 }

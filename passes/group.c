@@ -3,7 +3,8 @@
  * Needs contractions, makes groups. The graph stays as it is; the result is Unit.groups:
  *
  *   before  %3 = sub %1[i0] %2        %4 = exp %3     %5 = sum over [i] %4     %6 = div %4[i0] %5
- *   after   one group, block = the axes that all four have: %5 and a private row of %4, then %6, stored
+ *   after   one group, block = the axes that all four have: %5 and a private row of %4, then %6,
+ * stored
  *
  * group-none is the same with every node kept and nothing merged.
  */
@@ -28,8 +29,7 @@ static Grouper *grouper_new(Unit *u, bool unfused)
     w->cluster = NEW_N(a, int, n);
     w->block = NEW_N(a, int8_t *, n);
     w->product = NEW_N(a, int, n);
-    for (int i = 0; i < n; i++)
-        w->cluster[i] = w->product[i] = -1;
+    for (int i = 0; i < n; i++) w->cluster[i] = w->product[i] = -1;
     return w;
 }
 
@@ -78,7 +78,8 @@ static void choose_layout(Grouper *w)
     double **votes = NEW_N(w->a, double *, g->nodes.n);
     for (int i = 0; i < g->nodes.n; i++)
         if (w->kept[i] && w->product[i] < 0) member_votes(w, votes, g->nodes.v[i]);
-    w->order = layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a), votes);
+    w->order =
+        layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a), votes);
     w->built = NEW_N(w->a, Product, w->products.n);
     for (int i = 0; i < w->products.n; i++)
         if (product_build(g, w->syms, &w->products.v[i], w->order, &w->built[i]) != PRODUCT_OK)
@@ -87,7 +88,8 @@ static void choose_layout(Grouper *w)
 
 /* ---- clusters to groups ---- */
 
-/* Block axes outermost first, as they lie in the group's largest stored value: the last is the most contiguous. */
+/* Block axes outermost first, as they lie in the group's largest stored value: the last is the most
+ * contiguous. */
 static void sort_block(Grouper *w, Group *gr, const Cluster *c)
 {
     const Member *largest = NULL;
@@ -112,7 +114,8 @@ static void sort_block(Grouper *w, Group *gr, const Cluster *c)
     gr->block = space_make(w->g, n, ext);
     for (int i = 0; i < gr->members.n; i++)
         for (int x = 0; x < gr->members.v[i].node->space->n; x++)
-            if (gr->members.v[i].axis[x] >= 0) gr->members.v[i].axis[x] = to[gr->members.v[i].axis[x]];
+            if (gr->members.v[i].axis[x] >= 0)
+                gr->members.v[i].axis[x] = to[gr->members.v[i].axis[x]];
 }
 
 static Group make_group(Grouper *w, int cluster, int id)
@@ -121,8 +124,7 @@ static Group make_group(Grouper *w, int cluster, int id)
     Group gr = {.kind = c->product ? GROUP_PRODUCT : GROUP_LOOPS, .id = id, .phase = c->phase};
     group_members(w, cluster, &gr);
     gr.loc = w->g->nodes.v[c->members.v[c->members.n - 1]]->loc;
-    for (int i = 0; i < c->when->n; i++)
-        vec_push(w->a, &gr.when, c->when->w[i]);
+    for (int i = 0; i < c->when->n; i++) vec_push(w->a, &gr.when, c->when->w[i]);
     if (c->product) {
         gr.product = w->built[w->product[c->members.v[0]]];
         gr.block = space_make(w->g, 0, NULL);
@@ -169,12 +171,6 @@ static void group_unit(Unit *u, bool unfused)
     u->groups = out;
 }
 
-void pass_group(Unit *u)
-{
-    group_unit(u, false);
-}
+void pass_group(Unit *u) { group_unit(u, false); }
 
-void pass_group_none(Unit *u)
-{
-    group_unit(u, true);
-}
+void pass_group_none(Unit *u) { group_unit(u, true); }

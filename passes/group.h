@@ -8,8 +8,9 @@
  *   group_private.c  light values worth a private array inside a group
  *   group_buffers.c  stored tensors, their order and lifetime
  *
- * Words: a *kept* node has its value computed in exactly one group, once. A *light* node (pointwise, read,
- * idx, rand, const) that isn't kept is inlined in its readers. A *cluster* is a group in the making.
+ * Words: a *kept* node has its value computed in exactly one group, once. A *light* node
+ * (pointwise, read, idx, rand, const) that isn't kept is inlined in its readers. A *cluster* is a
+ * group in the making.
  */
 #ifndef RTC_PASSES_GROUP_H
 #define RTC_PASSES_GROUP_H
@@ -31,10 +32,10 @@ typedef struct WhenSet {
 } WhenSet;
 
 typedef struct {
-    Ints members;            /* kept nodes by rising id */
+    Ints members; /* kept nodes by rising id */
     int nblock;
     const Ix *ext[MAX_AXES]; /* of block axes */
-    Ints from, to;           /* clusters it reads, clusters that read it; by number at the time of adding */
+    Ints from, to; /* clusters it reads, clusters that read it; by number at the time of adding */
     Phase phase;
     const WhenSet *when;
     bool product;
@@ -45,25 +46,25 @@ typedef struct {
     Graph *g;
     Arena *a;
     const int64_t *syms;
-    bool unfused;            /* keep everything, merge nothing */
+    bool unfused; /* keep everything, merge nothing */
 
     /* by node id */
-    bool *device, *host;     /* needed by kernels; evaluated before launch */
+    bool *device, *host; /* needed by kernels; evaluated before launch */
     bool *kept, *root;
     Phase *phase;
-    const WhenSet **when;    /* NULL: not needed */
-    Reads *reads;            /* of kept nodes */
-    Ints *readers;           /* kept nodes that read a kept node or leaf */
-    int *cluster;            /* of a kept node, before group_find; -1 */
-    int8_t **block;          /* of a kept node: per axis the cluster's block axis, or -1 */
-    int *product;            /* of a sum: index into products, or -1 */
+    const WhenSet **when; /* NULL: not needed */
+    Reads *reads;         /* of kept nodes */
+    Ints *readers;        /* kept nodes that read a kept node or leaf */
+    int *cluster;         /* of a kept node, before group_find; -1 */
+    int8_t **block;       /* of a kept node: per axis the cluster's block axis, or -1 */
+    int *product;         /* of a sum: index into products, or -1 */
 
     VEC(Contraction) products;
-    Product *built;          /* as library calls */
-    Order *order;            /* of every node's axes in memory */
+    Product *built; /* as library calls */
+    Order *order;   /* of every node's axes in memory */
     VEC(Cluster) clusters;
-    int *leader;             /* union-find over clusters */
-    uint64_t **reach;        /* by leading cluster: bit per leading cluster that depends on it */
+    int *leader;      /* union-find over clusters */
+    uint64_t **reach; /* by leading cluster: bit per leading cluster that depends on it */
     VEC(const WhenSet *) whens;
 } Grouper;
 

@@ -1,7 +1,8 @@
-/* group_buffers.c: stored tensors: parameters, states and inputs, and the members that leave their group.
+/* group_buffers.c: stored tensors: parameters, states and inputs, and the members that leave their
+ * group.
  *
- * A node that roots read at its own axes gets the buffer class and the axis order of the first of them; any other root
- * is copied at the end from its temporary, which lives until then.
+ * A node that roots read at its own axes gets the buffer class and the axis order of the first of
+ * them; any other root is copied at the end from its temporary, which lives until then.
  */
 #include "passes/group.h"
 
@@ -18,8 +19,7 @@ static BufferClass root_class(RootKind kind)
 static Buffer *add_buffer(Grouper *w, Grouping *out, Node *n, int group)
 {
     Buffer b = {.id = out->buffers.n, .node = n, .cls = BUF_TEMP, .first = group, .last = group};
-    for (int i = 0; i < n->rank; i++)
-        b.order[i] = w->order[n->id][i];
+    for (int i = 0; i < n->rank; i++) b.order[i] = w->order[n->id][i];
     b.count = space_count(w->g, node_shape(w->g, n));
     out->buffer_of[n->id] = b.id;
     vec_push(w->a, &out->buffers, b);

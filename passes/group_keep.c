@@ -1,14 +1,15 @@
 /* group_keep.c: which nodes are computed once and kept, and what each of them reads.
  *
- * Kept: reductions and their relatives, copies, branches, roots, operands of library products, and light
- * values whose recomputation in every reader costs more than storing and loading them:
+ * Kept: reductions and their relatives, copies, branches, roots, operands of library products, and
+ * light values whose recomputation in every reader costs more than storing and loading them:
  *
- *     evaluations in readers * (operations + loads)  >  own positions * (operations + loads + store)
+ *     evaluations in readers * (operations + loads)  >  own positions * (operations + loads +
+ * store)
  *                                                       + evaluations in readers * load
  *
- * Costs are in multiply-adds at the hints, per element: a store or load costs more the less likely the
- * tensor stays in a cache. What is stored also takes memory, between forward and backward for long: hence a
- * margin.
+ * Costs are in multiply-adds at the hints, per element: a store or load costs more the less likely
+ * the tensor stays in a cache. What is stored also takes memory, between forward and backward for
+ * long: hence a margin.
  */
 #include <stdlib.h>
 #include "passes/group.h"
@@ -16,7 +17,7 @@
 typedef struct {
     Grouper *w;
     const Node *reader;
-    double *evaluations;     /* by node id: how often readers evaluate it if it isn't kept */
+    double *evaluations;        /* by node id: how often readers evaluate it if it isn't kept */
     double *operations, *loads; /* of one evaluation, everything light below included */
 } Costs;
 
@@ -28,7 +29,8 @@ static double load_cost(const Grouper *w, const Node *n)
 
 #define MARGIN 1.4
 
-/* A value below everything else in the tree is shared by all its uses there; the sum is a bound, so cap it. */
+/* A value below everything else in the tree is shared by all its uses there; the sum is a bound, so
+ * cap it. */
 #define MOST_OPERATIONS 1e4
 
 static void add_cost(void *ctx, Edge e, bool as_index)
@@ -124,8 +126,10 @@ void group_keep(Grouper *w)
         if (!w->device[i]) continue;
         if (is_light(x) && !w->kept[i] && x->op != OP_const && x->op != OP_fresh)
             w->kept[i] = pays_to_keep(&c, x);
-        if (w->product[i] >= 0) product_evaluations(&c, &w->products.v[w->product[i]]);
-        else device_reads(x, add_evaluations, &c);
+        if (w->product[i] >= 0)
+            product_evaluations(&c, &w->products.v[w->product[i]]);
+        else
+            device_reads(x, add_evaluations, &c);
     }
 }
 
@@ -133,10 +137,10 @@ void group_keep(Grouper *w)
 
 typedef struct {
     Grouper *w;
-    const Space *space;      /* of the kept reader */
-    const Map *map;          /* of the node being walked, over it; NULL: identity */
+    const Space *space; /* of the kept reader */
+    const Map *map;     /* of the node being walked, over it; NULL: identity */
     Reads *out;
-    Reads seen;              /* light nodes walked, with their maps */
+    Reads seen; /* light nodes walked, with their maps */
 } Walk;
 
 static void walk(void *ctx, Edge e, bool as_index)
@@ -162,8 +166,7 @@ void reads_under(Grouper *w, Edge e, const Space *space, Reads *out)
 {
     Walk k = {.w = w, .space = space, .out = out};
     walk(&k, e, false);
-    for (int i = 0; i < e.map->n; i++)
-        ix_loads(e.map->ix[i], walk, &k);
+    for (int i = 0; i < e.map->n; i++) ix_loads(e.map->ix[i], walk, &k);
 }
 
 static void add_reader(Grouper *w, int of, int reader)
@@ -185,7 +188,6 @@ void group_reads(Grouper *w)
             Walk k = {.w = w, .space = n->space, .out = &w->reads[i]};
             device_reads(n, walk, &k);
         }
-        for (int r = 0; r < w->reads[i].n; r++)
-            add_reader(w, w->reads[i].v[r].node->id, i);
+        for (int r = 0; r < w->reads[i].n; r++) add_reader(w, w->reads[i].v[r].node->id, i);
     }
 }

@@ -1,24 +1,26 @@
 /* group_merge.c: clusters of kept nodes, merged greedily while they can share a block.
  *
- * A block computes all members of its cluster at its own coordinates: positions along the *block axes*. An axis
- * can be one if it is an out axis of every member, is reduced by none, and if members read each other only
- * at the same position of it. So a new cluster has the out axes of its node as block axes, and a merged one
- * those pairs of axes that every read between the two confirms:
+ * A block computes all members of its cluster at its own coordinates: positions along the *block
+ * axes*. An axis can be one if it is an out axis of every member, is reduced by none, and if
+ * members read each other only at the same position of it. So a new cluster has the out axes of its
+ * node as block axes, and a merged one those pairs of axes that every read between the two
+ * confirms:
  *
- *     softmax   s[b,i,j]   m[b,i] = max over j   z[b,i] = sum over j of exp(s - m)   p[b,i,j] = exp(s - m) / z
- *               block axes b, i: m and z are read at [b,i] by p, which has j besides: j is looped in the block
+ *     softmax   s[b,i,j]   m[b,i] = max over j   z[b,i] = sum over j of exp(s - m)   p[b,i,j] =
+ * exp(s - m) / z block axes b, i: m and z are read at [b,i] by p, which has j besides: j is looped
+ * in the block
  *
- * The pairs with most to gain in memory traffic are tried first, twice over; a merge must leave enough blocks,
- * and no third cluster may lie between the two.
+ * The pairs with most to gain in memory traffic are tried first, twice over; a merge must leave
+ * enough blocks, and no third cluster may lie between the two.
  */
 #include <stdlib.h>
 #include "passes/group.h"
 
 enum {
-    ENOUGH_BLOCKS = 256,     /* keeps every core busy, also where lanes of a vector take several */
-    SMALL_WORK = 1 << 15,    /* evaluations that one core does in the time of a launch */
+    ENOUGH_BLOCKS = 256,  /* keeps every core busy, also where lanes of a vector take several */
+    SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
     MOST_MEMBERS = 40,
-    FAR_APART = 400,         /* in nodes */
+    FAR_APART = 400, /* in nodes */
     MOST_ROUNDS = 4
 };
 #define ALIVE_BYTES 65536.0
@@ -26,20 +28,13 @@ enum { UNSEEN = -2, NONE = -1 };
 
 int group_find(const Grouper *w, int c)
 {
-    while (w->leader[c] != c)
-        c = w->leader[c] = w->leader[w->leader[c]];
+    while (w->leader[c] != c) c = w->leader[c] = w->leader[w->leader[c]];
     return c;
 }
 
-static bool bit(const uint64_t *set, int i)
-{
-    return set[i >> 6] >> (i & 63) & 1;
-}
+static bool bit(const uint64_t *set, int i) { return set[i >> 6] >> (i & 63) & 1; }
 
-static void set_bit(uint64_t *set, int i)
-{
-    set[i >> 6] |= 1ull << (i & 63);
-}
+static void set_bit(uint64_t *set, int i) { set[i >> 6] |= 1ull << (i & 63); }
 
 /* ---- clusters of one node ---- */
 
@@ -86,12 +81,11 @@ static void link_clusters(Grouper *w)
             vec_push(w->a, &w->clusters.v[from].to, i);
         }
     }
-    for (int i = n - 1; i >= 0; i--) {   /* readers have higher numbers */
+    for (int i = n - 1; i >= 0; i--) { /* readers have higher numbers */
         const Ints *to = &w->clusters.v[i].to;
         for (int k = 0; k < to->n; k++) {
             set_bit(w->reach[i], to->v[k]);
-            for (int j = 0; j < words; j++)
-                w->reach[i][j] |= w->reach[to->v[k]][j];
+            for (int j = 0; j < words; j++) w->reach[i][j] |= w->reach[to->v[k]][j];
         }
     }
 }
@@ -99,12 +93,13 @@ static void link_clusters(Grouper *w)
 /* ---- which block axes two clusters share ---- */
 
 typedef struct {
-    int8_t with[MAX_AXES];   /* block axis of a -> of b; NONE, UNSEEN */
-    bool edges;              /* b reads a */
+    int8_t with[MAX_AXES]; /* block axis of a -> of b; NONE, UNSEEN */
+    bool edges;            /* b reads a */
 } Pairing;
 
 /* b's member c reads a's member r.node: at its own position of which axes? */
-static void confirm(Grouper *w, const Cluster *a, const Cluster *b, int c, const Read *r, Pairing *p)
+static void confirm(Grouper *w, const Cluster *a, const Cluster *b, int c, const Read *r,
+                    Pairing *p)
 {
     const Node *reader = w->g->nodes.v[c];
     const int8_t *own = w->block[r->node->id];
@@ -133,7 +128,8 @@ static void pair_edges(Grouper *w, int a, int b, Pairing *p)
 }
 
 /* Two reads of one tensor: axes that walk it alike are best walked together. */
-static void share(Grouper *w, int a, int b, int ma, const Read *ra, int mb, const Read *rb, Pairing *p)
+static void share(Grouper *w, int a, int b, int ma, const Read *ra, int mb, const Read *rb,
+                  Pairing *p)
 {
     for (int d = 0; d < ra->map->n; d++) {
         int xa = ix_bare_axis(ra->map->ix[d]), xb = ix_bare_axis(rb->map->ix[d]);
@@ -184,8 +180,7 @@ static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
 static double cluster_blocks(const Grouper *w, const Cluster *c)
 {
     double n = 1;
-    for (int i = 0; i < c->nblock; i++)
-        n *= size_at(c->ext[i], w->syms);
+    for (int i = 0; i < c->nblock; i++) n *= size_at(c->ext[i], w->syms);
     return n;
 }
 
@@ -235,7 +230,8 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
     const Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
     const char *why = different_times(ca, cb);
     if (why) return why;
-    if (ca->members.n + cb->members.n > MOST_MEMBERS) return "the group would be too large to compile";
+    if (ca->members.n + cb->members.n > MOST_MEMBERS)
+        return "the group would be too large to compile";
     if (third_between(w, a, b)) return "a third group lies between";
     int gap = cb->members.v[0] - ca->members.v[ca->members.n - 1];
     if (gap > FAR_APART && bytes_read(w, ca) > ALIVE_BYTES)
@@ -284,15 +280,13 @@ static void sorted_union(Grouper *w, Ints *into, const Ints *with)
 static void merge_reach(Grouper *w, int a, int b)
 {
     int n = w->clusters.n, words = (n + 63) / 64;
-    for (int j = 0; j < words; j++)
-        w->reach[a][j] |= w->reach[b][j];
+    for (int j = 0; j < words; j++) w->reach[a][j] |= w->reach[b][j];
     w->reach[a][a >> 6] &= ~(1ull << (a & 63));
     w->reach[a][b >> 6] &= ~(1ull << (b & 63));
     for (int i = 0; i < n; i++) {
         if (i == a || w->leader[i] != i || !(bit(w->reach[i], a) || bit(w->reach[i], b))) continue;
         set_bit(w->reach[i], a);
-        for (int j = 0; j < words; j++)
-            w->reach[i][j] |= w->reach[a][j];
+        for (int j = 0; j < words; j++) w->reach[i][j] |= w->reach[a][j];
     }
 }
 
@@ -312,10 +306,8 @@ static void merge(Grouper *w, int a, int b, const Pairing *p)
     renumber_blocks(w, &cb->members, to_b);
     ca->nblock = n;
     sorted_union(w, &ca->members, &cb->members);
-    for (int i = 0; i < cb->from.n; i++)
-        vec_push(w->a, &ca->from, cb->from.v[i]);
-    for (int i = 0; i < cb->to.n; i++)
-        vec_push(w->a, &ca->to, cb->to.v[i]);
+    for (int i = 0; i < cb->from.n; i++) vec_push(w->a, &ca->from, cb->from.v[i]);
+    for (int i = 0; i < cb->to.n; i++) vec_push(w->a, &ca->to, cb->to.v[i]);
     w->leader[b] = a;
     merge_reach(w, a, b);
 }
@@ -323,8 +315,8 @@ static void merge(Grouper *w, int a, int b, const Pairing *p)
 /* ---- what to try ---- */
 
 typedef struct {
-    double gain;             /* bytes that needn't cross memory */
-    int a, b;                /* kept nodes */
+    double gain; /* bytes that needn't cross memory */
+    int a, b;    /* kept nodes */
 } Candidate;
 typedef VEC(Candidate) Candidates;
 
@@ -365,14 +357,14 @@ void group_merge(Grouper *w)
     link_clusters(w);
     if (w->unfused) return;
     Candidates all = {0};
-    for (int i = 0; i < w->g->nodes.n; i++)
-        add_candidates(w, i, &all);
+    for (int i = 0; i < w->g->nodes.n; i++) add_candidates(w, i, &all);
     if (all.n) qsort(all.v, (size_t)all.n, sizeof *all.v, by_gain);
     bool merged = true;
     for (int round = 0; merged && round < MOST_ROUNDS; round++) {
         merged = false;
         for (int i = 0; i < all.n; i++) {
-            int a = group_find(w, w->cluster[all.v[i].a]), b = group_find(w, w->cluster[all.v[i].b]);
+            int a = group_find(w, w->cluster[all.v[i].a]),
+                b = group_find(w, w->cluster[all.v[i].b]);
             Pairing p;
             if (a == b) continue;
             if (bit(w->reach[b], a)) {

@@ -1,6 +1,8 @@
-/* group_needs.c: what kernels and the host must compute, under which conditions, and in which phase.
+/* group_needs.c: what kernels and the host must compute, under which conditions, and in which
+ * phase.
  *
- * Everything is found by one walk over the nodes from the last to the first: readers come after what they read.
+ * Everything is found by one walk over the nodes from the last to the first: readers come after
+ * what they read.
  */
 #include "passes/group.h"
 
@@ -12,8 +14,7 @@ void device_reads(const Node *n, void (*fn)(void *ctx, Edge e, bool as_index), v
     }
     for (int i = 1; i < 3; i++) {
         fn(ctx, n->args[i], false);
-        for (int k = 0; k < n->args[i].map->n; k++)
-            ix_loads(n->args[i].map->ix[k], fn, ctx);
+        for (int k = 0; k < n->args[i].map->n; k++) ix_loads(n->args[i].map->ix[k], fn, ctx);
     }
 }
 
@@ -21,7 +22,7 @@ typedef struct {
     Grouper *w;
     const WhenSet *when;
     Phase phase;
-    bool *phased;            /* by node id: phase is set */
+    bool *phased; /* by node id: phase is set */
 } Need;
 
 /* ---- conditions ---- */
@@ -57,11 +58,9 @@ static const WhenSet *when_and(Grouper *w, const WhenSet *s, When x)
     if (when_has(s, x)) return s;
     WhenSet *r = when_room(w, s->n + 1);
     int i = 0;
-    for (; i < s->n && s->w[i].cond.node->id <= x.cond.node->id; i++)
-        r->w[i] = s->w[i];
+    for (; i < s->n && s->w[i].cond.node->id <= x.cond.node->id; i++) r->w[i] = s->w[i];
     r->w[i] = x;
-    for (; i < s->n; i++)
-        r->w[i + 1] = s->w[i];
+    for (; i < s->n; i++) r->w[i + 1] = s->w[i];
     r->n = s->n + 1;
     return when_intern(w, r);
 }
@@ -93,8 +92,7 @@ static void need(void *ctx, Edge e, bool as_index)
 static void need_edge(Need *n, Edge e)
 {
     need(n, e, false);
-    for (int i = 0; i < e.map->n; i++)
-        ix_loads(e.map->ix[i], need, n);
+    for (int i = 0; i < e.map->n; i++) ix_loads(e.map->ix[i], need, n);
 }
 
 static void need_branch(Need *n, const Node *b)
@@ -144,8 +142,10 @@ void group_needs(Grouper *w)
         if (w->device[i]) {
             n.when = w->when[i];
             n.phase = w->phase[i];
-            if (x->op == OP_branch) need_branch(&n, x);
-            else device_reads(x, need, &n);
+            if (x->op == OP_branch)
+                need_branch(&n, x);
+            else
+                device_reads(x, need, &n);
         }
         if (w->host[i]) node_reads(x, on_host, w);
     }

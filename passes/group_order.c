@@ -1,8 +1,9 @@
 /* group_order.c: the order in which groups run.
  *
- * Topological; among what could run next, the group whose last node was made first, so layers follow one another
- * as written and a gradient is used soon after it is made. Groups that only recompute (replay) are made to run
- * just before their first reader: until then, what they compute needs no memory.
+ * Topological; among what could run next, the group whose last node was made first, so layers
+ * follow one another as written and a gradient is used soon after it is made. Groups that only
+ * recompute (replay) are made to run just before their first reader: until then, what they compute
+ * needs no memory.
  */
 #include "passes/group.h"
 
@@ -53,8 +54,8 @@ static bool replays(const Grouper *w, const Cluster *c)
 typedef struct {
     Grouper *w;
     double *key;
-    int *waits;              /* clusters it reads that haven't run */
-    Ints *to;                /* leaders that read it, once each */
+    int *waits; /* clusters it reads that haven't run */
+    Ints *to;   /* leaders that read it, once each */
 } Order_;
 
 static void link_leaders(Order_ *o)
@@ -107,8 +108,7 @@ Ints group_order(Grouper *w)
     }
     Ints order = run(&o);
     if (!any) return order;
-    for (int i = 0; i < order.n; i++)
-        o.key[order.v[i]] = i;
+    for (int i = 0; i < order.n; i++) o.key[order.v[i]] = i;
     for (int i = order.n - 1; i >= 0; i--) {
         int c = order.v[i];
         if (!replays(w, &w->clusters.v[c]) || !o.to[c].n) continue;

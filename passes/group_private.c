@@ -1,37 +1,39 @@
-/* group_private.c: the members of a group in order, with light values that are worth computing once per block.
+/* group_private.c: the members of a group in order, with light values that are worth computing once
+ * per block.
  *
- * Softmax's exp(s - m) is read by the sum and by the quotient: inlined it would be computed twice, stored it would
- * cross memory. Inside one group it becomes a private row. A light value may become private in several groups.
+ * Softmax's exp(s - m) is read by the sum and by the quotient: inlined it would be computed twice,
+ * stored it would cross memory. Inside one group it becomes a private row. A light value may become
+ * private in several groups.
  *
- * Walks light values from the last to the first, so that a value under a private one counts once per position of
- * that, not of every reader.
+ * Walks light values from the last to the first, so that a value under a private one counts once
+ * per position of that, not of every reader.
  */
 #include "passes/group.h"
 
 enum { LEAST_OPERATIONS = 4 };
-#define MOST_PRIVATE 65536.0     /* bytes of one private light value */
-#define MOST_BLOCK 262144.0      /* bytes that all private values of a block may take */
+#define MOST_PRIVATE 65536.0  /* bytes of one private light value */
+#define MOST_BLOCK   262144.0 /* bytes that all private values of a block may take */
 
 typedef struct {
-    const Node *reader;      /* kept member, or light value made private */
-    const int8_t *block;     /* per axis of the reader's space: block axis, or -1 */
+    const Node *reader;  /* kept member, or light value made private */
+    const int8_t *block; /* per axis of the reader's space: block axis, or -1 */
     const Map *map;
 } Use;
 
 typedef struct {
     Node *node;
     VEC(Use) uses;
-    int8_t *block;           /* made private: per axis; else NULL */
-    double operations;       /* of one evaluation, light values below included unless private */
+    int8_t *block;     /* made private: per axis; else NULL */
+    double operations; /* of one evaluation, light values below included unless private */
 } Light;
 
 typedef struct {
     Grouper *w;
     int cluster;
-    VEC(Light) lights;       /* by rising id */
+    VEC(Light) lights; /* by rising id */
     const Node *reader;
     const int8_t *block;
-    const Map *map;          /* of the node being expanded over the reader's space; NULL: it is the reader */
+    const Map *map; /* of the node being expanded over the reader's space; NULL: it is the reader */
 } Private;
 
 static int light_at(Private *p, Node *n)
@@ -39,8 +41,10 @@ static int light_at(Private *p, Node *n)
     int lo = 0, hi = p->lights.n;
     while (lo < hi) {
         int mid = (lo + hi) / 2;
-        if (p->lights.v[mid].node->id < n->id) lo = mid + 1;
-        else hi = mid;
+        if (p->lights.v[mid].node->id < n->id)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     if (lo < p->lights.n && p->lights.v[lo].node == n) return lo;
     vec_push(p->w->a, &p->lights, (Light){.node = n, .operations = -1});
@@ -88,7 +92,8 @@ static int8_t *block_axes(Private *p, const Light *l)
         for (int d = 0; d < n->rank; d++) {
             int x = ix_bare_axis(use->map->ix[d]);
             int b = x >= 0 ? use->block[x] : -1;
-            if (b >= 0 && (seen >> b & 1 || !ix_proves_eq(w->g, c->ext[b], n->space->ext[d]))) b = -1;
+            if (b >= 0 && (seen >> b & 1 || !ix_proves_eq(w->g, c->ext[b], n->space->ext[d])))
+                b = -1;
             if (u && block[d] != b) return NULL;
             block[d] = (int8_t)b;
             if (b >= 0) seen |= 1ull << b;
@@ -154,12 +159,11 @@ static void decide(Private *p, int at)
     Grouper *w = p->w;
     Light *l = &p->lights.v[at];
     double own = elements_at(l->node, w->syms), times = 0;
-    for (int i = 0; i < l->uses.n; i++)
-        times += space_at(l->uses.v[i].reader->space, w->syms);
+    for (int i = 0; i < l->uses.n; i++) times += space_at(l->uses.v[i].reader->space, w->syms);
     if (times < 1.5 * own) return;
     Node *n = l->node;
     double work = operations(p, n);
-    l = light_of(p, n);      /* others may have come in before it */
+    l = light_of(p, n); /* others may have come in before it */
     if (work < LEAST_OPERATIONS || times * work <= own * (work + 1) + times) return;
     int8_t *block = block_axes(p, l);
     if (!block || inner_bytes(w, l->node, block) > MOST_PRIVATE) return;
@@ -194,8 +198,10 @@ static void add_lights(Private *p, double *room)
         Light *l = &p->lights.v[at];
         if (l->block) {
             double bytes = inner_bytes(w, n, l->block);
-            if (bytes > *room) l->block = NULL;
-            else *room -= bytes;
+            if (bytes > *room)
+                l->block = NULL;
+            else
+                *room -= bytes;
         }
         expand(p, at);
         at = light_at(p, (Node *)n) - 1;
@@ -216,12 +222,12 @@ static Member member(const Node *n, const int8_t *block, bool stored)
 {
     Member m = {.node = (Node *)n, .stored = stored};
     memset(m.axis, -1, sizeof m.axis);
-    for (int i = 0; i < n->space->n; i++)
-        m.axis[i] = block[i];
+    for (int i = 0; i < n->space->n; i++) m.axis[i] = block[i];
     return m;
 }
 
-/* Private values that don't fit a block's memory are stored, the largest first. Returns the room left. */
+/* Private values that don't fit a block's memory are stored, the largest first. Returns the room
+ * left. */
 static double spill(const Grouper *w, Group *out)
 {
     for (;;) {
@@ -249,7 +255,8 @@ static void insert_lights(const Private *p, Group *out)
         if (!l->block) continue;
         Member m = member(l->node, l->block, false);
         vec_push(w->a, &out->members, m);
-        for (int k = out->members.n - 1; k > 0 && out->members.v[k - 1].node->id > l->node->id; k--) {
+        for (int k = out->members.n - 1; k > 0 && out->members.v[k - 1].node->id > l->node->id;
+             k--) {
             out->members.v[k] = out->members.v[k - 1];
             out->members.v[k - 1] = m;
         }

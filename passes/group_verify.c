@@ -1,8 +1,9 @@
-/* group_verify.c: is a Grouping what passes.h says? Looks at the result only, with none of the analyses that
- * made it, so that code generation may rely on it; diag_bug says what is wrong with which node.
+/* group_verify.c: is a Grouping what passes.h says? Looks at the result only, with none of the
+ * analyses that made it, so that code generation may rely on it; diag_bug says what is wrong with
+ * which node.
  *
- *   - every value that a member, a root or the host needs is a buffer written before, a member of the same
- *     group computed before, or light
+ *   - every value that a member, a root or the host needs is a buffer written before, a member of
+ * the same group computed before, or light
  *   - a member reads another member of its group at the block's own coordinates only
  *   - each member has every block axis exactly once, as an out axis, and reduces none
  *   - product operands are stored, and each axis list is one axis with one stride
@@ -15,13 +16,13 @@ typedef struct {
     Unit *u;
     Graph *g;
     Grouping *gs;
-    int *writer;             /* by node id: group that stores it; -1: none; leaves: -2 */
-    int *place;              /* by node id: 1 + position among the current group's members; 0: none */
+    int *writer; /* by node id: group that stores it; -1: none; leaves: -2 */
+    int *place;  /* by node id: 1 + position among the current group's members; 0: none */
     int group;
-    int reader_at;           /* position of the member that is checked */
+    int reader_at; /* position of the member that is checked */
     const Member *reader;
-    const Map *map;          /* of the node being walked, over the reader's space; NULL: the reader itself */
-    Reads seen;              /* light nodes walked for this reader */
+    const Map *map; /* of the node being walked, over the reader's space; NULL: the reader itself */
+    Reads seen;     /* light nodes walked for this reader */
 } Verify;
 
 RTC_NORETURN static void wrong(Verify *v, const Node *n, const char *what)
@@ -57,7 +58,8 @@ static void stored_before(Verify *v, const Node *n)
     for (int i = 0; i < w->when.n; i++) {
         bool held = false;
         for (int k = 0; k < r->when.n; k++)
-            held |= edge_eq(w->when.v[i].cond, r->when.v[k].cond) && w->when.v[i].value == r->when.v[k].value;
+            held |= edge_eq(w->when.v[i].cond, r->when.v[k].cond) &&
+                    w->when.v[i].value == r->when.v[k].value;
         if (!held && v->reader->node->op != OP_branch)
             wrong(v, n, "a value is read where its group may have been skipped");
     }
@@ -70,7 +72,8 @@ static void visit(void *ctx, Edge e, bool as_index)
     const Node *n = e.node;
     const Map *map = v->map ? map_subst(v->g, e.map, v->map, v->reader->node->space) : e.map;
     if (v->place[n->id]) {
-        if (v->place[n->id] - 1 >= v->reader_at) wrong(v, n, "a member is read before it is computed");
+        if (v->place[n->id] - 1 >= v->reader_at)
+            wrong(v, n, "a member is read before it is computed");
         own_block(v, &v->gs->groups.v[v->group].members.v[v->place[n->id] - 1], map);
         return;
     }
@@ -157,11 +160,11 @@ static void check_buffers(Verify *v)
     for (int i = 0; i < v->gs->buffers.n; i++) {
         const Buffer *b = &v->gs->buffers.v[i];
         uint64_t seen = 0;
-        for (int d = 0; d < b->node->rank; d++)
-            seen |= 1ull << b->order[d];
+        for (int d = 0; d < b->node->rank; d++) seen |= 1ull << b->order[d];
         if (b->id != i || v->gs->buffer_of[b->node->id] != i || seen != (1ull << b->node->rank) - 1)
             wrong(v, b->node, "a buffer's order is no permutation");
-        if (b->cls == BUF_TEMP && v->writer[b->node->id] < 0) wrong(v, b->node, "nobody writes a buffer");
+        if (b->cls == BUF_TEMP && v->writer[b->node->id] < 0)
+            wrong(v, b->node, "nobody writes a buffer");
     }
 }
 
@@ -184,8 +187,7 @@ void grouping_verify(Unit *u)
     Verify v = {.u = u, .g = g, .gs = u->groups};
     v.writer = NEW_N(u->arena, int, n);
     v.place = NEW_N(u->arena, int, n);
-    for (int i = 0; i < n; i++)
-        v.writer[i] = is_stored_leaf(g->nodes.v[i]) ? -2 : -1;
+    for (int i = 0; i < n; i++) v.writer[i] = is_stored_leaf(g->nodes.v[i]) ? -2 : -1;
     for (v.group = 0; v.group < v.gs->groups.n; v.group++) {
         const Group *gr = &v.gs->groups.v[v.group];
         if (gr->id != v.group) wrong(&v, gr->members.v[0].node, "groups aren't in order");
@@ -198,14 +200,12 @@ void grouping_verify(Unit *u)
     }
     for (v.group = 0; v.group < v.gs->groups.n; v.group++) {
         const Group *gr = &v.gs->groups.v[v.group];
-        for (int i = 0; i < gr->members.n; i++)
-            v.place[gr->members.v[i].node->id] = i + 1;
-        if (gr->kind == GROUP_PRODUCT) check_product(&v, gr);
+        for (int i = 0; i < gr->members.n; i++) v.place[gr->members.v[i].node->id] = i + 1;
+        if (gr->kind == GROUP_PRODUCT)
+            check_product(&v, gr);
         else
-            for (int i = 0; i < gr->members.n; i++)
-                check_member(&v, gr, i);
-        for (int i = 0; i < gr->members.n; i++)
-            v.place[gr->members.v[i].node->id] = 0;
+            for (int i = 0; i < gr->members.n; i++) check_member(&v, gr, i);
+        for (int i = 0; i < gr->members.n; i++) v.place[gr->members.v[i].node->id] = 0;
     }
     v.group = v.gs->groups.n;
     check_buffers(&v);

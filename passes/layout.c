@@ -1,17 +1,18 @@
 /* layout.c: in which order the axes of a stored tensor lie in memory. Contract: contract.h.
  *
- * A library product wants each of its axis lists (m, n, k) to be one axis with one stride in both tensors
- * that have it, and a unit stride somewhere in each tensor. So the heaviest product first, neighbours in a
- * list are glued: "x directly outside y", in both tensors, unless an earlier product glued otherwise. The
- * glued runs of a tensor are then put into the order of the tensor it is computed from, the run that
- * products want contiguous last; where they don't care, the axis that loops inside blocks walk along.
+ * A library product wants each of its axis lists (m, n, k) to be one axis with one stride in both
+ * tensors that have it, and a unit stride somewhere in each tensor. So the heaviest product first,
+ * neighbours in a list are glued: "x directly outside y", in both tensors, unless an earlier
+ * product glued otherwise. The glued runs of a tensor are then put into the order of the tensor it
+ * is computed from, the run that products want contiguous last; where they don't care, the axis
+ * that loops inside blocks walk along.
  */
 #include "passes/contract.h"
 
 /* What products ask of one node. */
 typedef struct {
-    int8_t next[MAX_AXES], prev[MAX_AXES];   /* glued: directly inside, directly outside; -1 */
-    double contiguous[MAX_AXES];             /* work of the products that want this axis last */
+    int8_t next[MAX_AXES], prev[MAX_AXES]; /* glued: directly inside, directly outside; -1 */
+    double contiguous[MAX_AXES];           /* work of the products that want this axis last */
 } Wish;
 
 typedef struct {
@@ -19,7 +20,7 @@ typedef struct {
     Arena *arena;
     const int64_t *syms;
     const Order *fixed;
-    Wish **wish;             /* by node id */
+    Wish **wish; /* by node id */
     Order *order;
 } Layout;
 
@@ -31,8 +32,7 @@ static bool is_stored_leaf(const Node *n)
 static Order identity(Arena *a, int rank)
 {
     int8_t *o = NEW_N(a, int8_t, rank + 1);
-    for (int i = 0; i < rank; i++)
-        o[i] = (int8_t)i;
+    for (int i = 0; i < rank; i++) o[i] = (int8_t)i;
     return o;
 }
 
@@ -94,8 +94,8 @@ static Wish *wish_of(Layout *l, const Node *n)
     Wish **w = &l->wish[n->id];
     if (!*w) {
         *w = NEW(l->arena, Wish);
-        memset((*w)->next, -1, sizeof (*w)->next);
-        memset((*w)->prev, -1, sizeof (*w)->prev);
+        memset((*w)->next, -1, sizeof(*w)->next);
+        memset((*w)->prev, -1, sizeof(*w)->prev);
     }
     return *w;
 }
@@ -149,7 +149,8 @@ static int dim_of(Graph *g, Edge e, int axis, const Ix **coef)
     return dim;
 }
 
-/* Can axes x, y of the reader be one axis x * ext(y) + y of the operand? Glues its dimensions if need be. */
+/* Can axes x, y of the reader be one axis x * ext(y) + y of the operand? Glues its dimensions if
+ * need be. */
 static bool joinable(Layout *l, Edge e, int x, int y, const Ix *ext_y, Undo *u)
 {
     Graph *g = l->g;
@@ -193,7 +194,8 @@ static bool glue_permuted(Layout *l, const Space *s, int *axes, int from, int n,
 
 enum { MOST_PERMUTED = 5 };
 
-/* The axes of the mask become one in both tensors, if they can. Only axes longer than 1 at the hints matter first. */
+/* The axes of the mask become one in both tensors, if they can. Only axes longer than 1 at the
+ * hints matter first. */
 static void glue(Layout *l, const Space *s, uint64_t mask, Edge e, Edge f)
 {
     int axes[MAX_AXES], n = 0;
@@ -227,8 +229,8 @@ static void contraction_wishes(Layout *l, const Contraction *c)
 
 /* ---- orders ---- */
 
-/* Axes sorted by where they lie in the tensor that the node is computed from; what it lacks follows the axis before
- * it. */
+/* Axes sorted by where they lie in the tensor that the node is computed from; what it lacks follows
+ * the axis before it. */
 static void inherit(Layout *l, const Node *n, int8_t *order)
 {
     const Edge *from = NULL;
@@ -250,16 +252,14 @@ static void inherit(Layout *l, const Node *n, int8_t *order)
     }
     for (int i = 0; i < n->rank; i++) {
         int j = i;
-        for (; j > 0 && key[order[j - 1]] > key[i]; j--)
-            order[j] = order[j - 1];
+        for (; j > 0 && key[order[j - 1]] > key[i]; j--) order[j] = order[j - 1];
         order[j] = (int8_t)i;
     }
 }
 
 static int run_tail(const Wish *w, int d)
 {
-    while (w->next[d] >= 0)
-        d = w->next[d];
+    while (w->next[d] >= 0) d = w->next[d];
     return d;
 }
 
@@ -276,16 +276,14 @@ static bool better_last(const Wish *w, const double *votes, int d, int e)
 static void apply_wish(const Wish *w, const double *votes, int rank, int8_t *order)
 {
     int8_t plain[MAX_AXES];
-    for (int i = 0; i < rank; i++)
-        plain[i] = order[i];
+    for (int i = 0; i < rank; i++) plain[i] = order[i];
     int last = -1, n = 0;
     for (int i = 0; i < rank; i++)
         if (w->prev[plain[i]] < 0 && better_last(w, votes, plain[i], last)) last = plain[i];
     for (int i = 0; i <= rank; i++) {
         int d = i < rank ? plain[i] : last;
         if (d < 0 || w->prev[d] >= 0 || (i < rank && d == last)) continue;
-        for (; d >= 0; d = w->next[d])
-            order[n++] = (int8_t)d;
+        for (; d >= 0; d = w->next[d]) order[n++] = (int8_t)d;
     }
 }
 
@@ -295,8 +293,7 @@ Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction 
     Layout l = {.g = g, .arena = a, .syms = syms, .fixed = fixed};
     l.wish = NEW_N(a, Wish *, g->nodes.n);
     l.order = NEW_N(a, Order, g->nodes.n);
-    for (int i = 0; i < n; i++)
-        contraction_wishes(&l, &c[i]);
+    for (int i = 0; i < n; i++) contraction_wishes(&l, &c[i]);
     for (int i = 0; i < g->nodes.n; i++) {
         const Node *node = g->nodes.v[i];
         if (fixed[i]) {
@@ -326,8 +323,7 @@ static int list_axes(uint64_t mask, const Ix *const *stride, const int64_t *syms
         if (!(mask >> x & 1)) continue;
         int i = n++;
         double s = size_at(stride[x], syms);
-        for (; i > 0 && size_at(stride[axes[i - 1]], syms) < s; i--)
-            axes[i] = axes[i - 1];
+        for (; i > 0 && size_at(stride[axes[i - 1]], syms) < s; i--) axes[i] = axes[i - 1];
         axes[i] = (int8_t)x;
     }
     return n;
@@ -345,11 +341,11 @@ static int merged_run(Graph *g, const Space *s, const int64_t *syms, const Ix *c
     int best = 0, best_n = 0, from = 0;
     double best_size = -1;
     for (int i = 1; i <= n; i++) {
-        if (i < n && one_axis(g, s, p, axes[i - 1], axes[i]) && one_axis(g, s, q, axes[i - 1], axes[i]))
+        if (i < n && one_axis(g, s, p, axes[i - 1], axes[i]) &&
+            one_axis(g, s, q, axes[i - 1], axes[i]))
             continue;
         double size = 1;
-        for (int k = from; k < i; k++)
-            size *= size_at(s->ext[axes[k]], syms);
+        for (int k = from; k < i; k++) size *= size_at(s->ext[axes[k]], syms);
         if (ix_is(p[axes[i - 1]], 1) && ix_is(q[axes[i - 1]], 1)) size *= 1.5;
         if (size > best_size) {
             best_size = size;
@@ -367,8 +363,7 @@ static int merged_run(Graph *g, const Space *s, const int64_t *syms, const Ix *c
 static double list_count(const Space *s, const int8_t *x, int n, const int64_t *syms)
 {
     double c = 1;
-    for (int i = 0; i < n; i++)
-        c *= size_at(s->ext[x[i]], syms);
+    for (int i = 0; i < n; i++) c *= size_at(s->ext[x[i]], syms);
     return c;
 }
 
@@ -407,7 +402,8 @@ ProductFault product_build(Graph *g, const int64_t *syms, const Contraction *c, 
     if (!is_matrix(s, syms, st.a, out->m, out->nm, out->k, out->nk)) return PRODUCT_A;
     if (!is_matrix(s, syms, st.b, out->n, out->nn, out->k, out->nk)) return PRODUCT_B;
     if (!is_matrix(s, syms, st.c, out->m, out->nm, out->n, out->nn)) return PRODUCT_OUT;
-    if (!ix_is(st.c[out->n[out->nn - 1]], 1)) {   /* the library writes rows: the transposed product */
+    if (!ix_is(st.c[out->n[out->nn - 1]],
+               1)) { /* the library writes rows: the transposed product */
         Product t = *out;
         out->a = t.b;
         out->b = t.a;

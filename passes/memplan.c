@@ -1,8 +1,8 @@
 /* memplan.c: where in the arena each temporary tensor lies.
  *
- * Two tensors that are alive at one time must not overlap; the arena should be small. Greedy by size:
- * the largest first, each into the tightest gap between those already placed that live at the same
- * time, or above them all. Three orders are tried and the smallest arena is kept.
+ * Two tensors that are alive at one time must not overlap; the arena should be small. Greedy by
+ * size: the largest first, each into the tightest gap between those already placed that live at the
+ * same time, or above them all. Three orders are tried and the smallest arena is kept.
  *
  * memplan: any n; offsets are multiples of 64 bytes; cost O(n^2) comparisons per order.
  */
@@ -11,14 +11,11 @@
 
 #define LINE ((size_t)64)
 
-static size_t rounded(size_t bytes)
-{
-    return (bytes + LINE - 1) / LINE * LINE;
-}
+static size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 typedef struct {
-    double key;              /* larger is placed first */
-    int at;                  /* position in the caller's array */
+    double key; /* larger is placed first */
+    int at;     /* position in the caller's array */
 } Ranked;
 
 static int by_key(const void *pa, const void *pb)
@@ -33,7 +30,8 @@ typedef struct {
     int first, last;
 } Placed;
 
-/* The lowest offset in the tightest gap among the n placed (by rising begin) that meet [first, last]. */
+/* The lowest offset in the tightest gap among the n placed (by rising begin) that meet [first,
+ * last]. */
 static size_t best_gap(const Placed *p, int n, size_t bytes, int first, int last)
 {
     size_t free_from = 0, best = SIZE_MAX, best_room = SIZE_MAX;
@@ -63,8 +61,7 @@ static size_t place(const Extent *e, int n, const Ranked *rank, Placed *placed, 
         if (!bytes) continue;
         if (at + bytes > arena) arena = at + bytes;
         int i = np++;
-        for (; i > 0 && placed[i - 1].begin > at; i--)
-            placed[i] = placed[i - 1];
+        for (; i > 0 && placed[i - 1].begin > at; i--) placed[i] = placed[i - 1];
         placed[i] = (Placed){at, at + bytes, x->first, x->last};
     }
     return arena;
@@ -74,9 +71,12 @@ static double order_key(int order, const Extent *e)
 {
     double bytes = (double)e->bytes, alive = e->last - e->first + 1;
     switch (order) {
-    case 0: return bytes;
-    case 1: return bytes * alive;
-    default: return alive;
+    case 0:
+        return bytes;
+    case 1:
+        return bytes * alive;
+    default:
+        return alive;
     }
 }
 
@@ -87,14 +87,12 @@ size_t memplan(Extent *e, int n, Arena *scratch)
     size_t *offset = NEW_N(scratch, size_t, n);
     size_t best = SIZE_MAX;
     for (int order = 0; order < 3; order++) {
-        for (int i = 0; i < n; i++)
-            rank[i] = (Ranked){order_key(order, &e[i]), i};
+        for (int i = 0; i < n; i++) rank[i] = (Ranked){order_key(order, &e[i]), i};
         qsort(rank, (size_t)n, sizeof *rank, by_key);
         size_t arena = place(e, n, rank, placed, offset);
         if (arena >= best) continue;
         best = arena;
-        for (int i = 0; i < n; i++)
-            e[i].offset = offset[i];
+        for (int i = 0; i < n; i++) e[i].offset = offset[i];
     }
     return n ? best : 0;
 }

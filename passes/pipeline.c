@@ -2,8 +2,9 @@
  *
  *     "simplify,grad,simplify,dce,contract,group"
  *
- * The whole text is checked before anything runs. Around every pass the driver times it, counts nodes and
- * rewrites, verifies (verify_each) and dumps (dump_after). Passes of plugins are looked up after our own.
+ * The whole text is checked before anything runs. Around every pass the driver times it, counts
+ * nodes and rewrites, verifies (verify_each) and dumps (dump_after). Passes of plugins are looked
+ * up after our own.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ const Pass pass_table[] = {
 const int pass_count = COUNT(pass_table);
 const char *const pipeline_default = "simplify,dce,grad,simplify,dce,split,contract,group";
 
-/* ---- plugins: a shared object stays in the process, and so does this list of what came with it ---- */
+/* ---- plugins: a shared object stays in the process, and so does this list of what came with it
+ * ---- */
 
 typedef struct Plugin {
     const Pass *passes;
@@ -74,16 +76,13 @@ typedef VEC(const Pass *) PassList;
 RTC_NORETURN static void unknown_pass(Unit *u, const char *name)
 {
     VEC(const char *) names = {0};
-    for (int i = 0; i < pass_count; i++)
-        vec_push(u->arena, &names, pass_table[i].name);
+    for (int i = 0; i < pass_count; i++) vec_push(u->arena, &names, pass_table[i].name);
     for (const Plugin *p = plugins; p; p = p->next)
-        for (const Pass *row = p->passes; row->name; row++)
-            vec_push(u->arena, &names, row->name);
+        for (const Pass *row = p->passes; row->name; row++) vec_push(u->arena, &names, row->name);
     const char *near = nearest_word(name, names.v, names.n);
     if (near) diag_fail(u->diag, "no pass `%s`\nhint: did you mean `%s`?", name, near);
     Str all = {.arena = u->arena};
-    for (int i = 0; i < names.n; i++)
-        str_printf(&all, " %s", names.v[i]);
+    for (int i = 0; i < names.n; i++) str_printf(&all, " %s", names.v[i]);
     diag_fail(u->diag, "no pass `%s`\npasses:%s", name, all.s);
 }
 
@@ -164,8 +163,7 @@ static double seconds_now(void)
 static int64_t rewrites(const Graph *g)
 {
     int64_t n = 0;
-    for (int r = 0; r < RW_COUNT; r++)
-        n += g->hits[r];
+    for (int r = 0; r < RW_COUNT; r++) n += g->hits[r];
     return n;
 }
 

@@ -1,5 +1,5 @@
-/* simplify.c: the pass that rebuilds everything the roots reach through the constructors, so that every
- * identity of ir/rules.def gets another chance: after differentiation new neighbours meet.
+/* simplify.c: the pass that rebuilds everything the roots reach through the constructors, so that
+ * every identity of ir/rules.def gets another chance: after differentiation new neighbours meet.
  *
  * Needs nothing, breaks groups.
  * Before  %9:f[i] = mul %8[i0], 1.0     (made while the rules were off)
@@ -12,8 +12,7 @@ enum { MOST_ROUNDS = 4 };
 static int64_t hits(const Graph *g)
 {
     int64_t n = 0;
-    for (int r = 0; r < RW_COUNT; r++)
-        n += g->hits[r];
+    for (int r = 0; r < RW_COUNT; r++) n += g->hits[r];
     return n;
 }
 

@@ -8,8 +8,7 @@ const int64_t *hint_syms(const Unit *u)
     int n = u->graph->syms.n;
     int64_t *syms = NEW_N(u->arena, int64_t, n + 1);
     int64_t usual = u->hint_default > 0 ? u->hint_default : HINT_UNSAID;
-    for (int i = 0; i < n; i++)
-        syms[i] = u->hint && u->hint[i] > 0 ? u->hint[i] : usual;
+    for (int i = 0; i < n; i++) syms[i] = u->hint && u->hint[i] > 0 ? u->hint[i] : usual;
     return syms;
 }
 
@@ -23,15 +22,11 @@ double size_at(const Ix *e, const int64_t *syms)
 double count_at(const Space *s, int from, int to, const int64_t *syms)
 {
     double n = 1;
-    for (int i = from; i < to; i++)
-        n *= size_at(s->ext[i], syms);
+    for (int i = from; i < to; i++) n *= size_at(s->ext[i], syms);
     return n;
 }
 
-double space_at(const Space *s, const int64_t *syms)
-{
-    return count_at(s, 0, s->n, syms);
-}
+double space_at(const Space *s, const int64_t *syms) { return count_at(s, 0, s->n, syms); }
 
 double elements_at(const Node *n, const int64_t *syms)
 {

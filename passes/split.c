@@ -1,21 +1,21 @@
 /* split.c: the pass that makes a reduction with few results into two, so that every core has work.
  *
- * Needs nothing, breaks nothing; must come before `contract`. One reduced axis becomes an out axis of a partial
- * reduction, and a second one finishes:
+ * Needs nothing, breaks nothing; must come before `contract`. One reduced axis becomes an out axis
+ * of a partial reduction, and a second one finishes:
  *
  *   before  %3[] = sum over [b, t] %2[i0,i1]
  *   after   %4[b] = sum over [t] %2[i0,i1]         %5[] = sum over [b] %4[i0]
  *
- * Where no axis has a good extent, a long one is cut into a fixed number of pieces (the last may be short):
- * x = piece * ceil(n / PIECES) + i. Which positions are summed together depends on sizes only, never on
- * threads, so results don't either.
+ * Where no axis has a good extent, a long one is cut into a fixed number of pieces (the last may be
+ * short): x = piece * ceil(n / PIECES) + i. Which positions are summed together depends on sizes
+ * only, never on threads, so results don't either.
  */
 #include "passes/contract.h"
 
 enum {
-    FEW = 64,                /* fewer results than this leave cores idle */
-    LONG = 1 << 15,          /* positions that are worth a second reduction */
-    LEAST_EACH = 32,         /* positions that a partial result covers at least */
+    FEW = 64,        /* fewer results than this leave cores idle */
+    LONG = 1 << 15,  /* positions that are worth a second reduction */
+    LEAST_EACH = 32, /* positions that a partial result covers at least */
     PIECES = 64
 };
 
@@ -32,8 +32,8 @@ static bool is_library_product(Graph *g, const Node *n, Edge body, const int64_t
                             edge_axes(edge_arg(g, body, 1, n->space)), syms, &c);
 }
 
-/* The first reduced axis that makes enough partial results, -1 if none does: axes are numbered as they
- * appear in operands, so the last ones are those along which tensors are contiguous. */
+/* The first reduced axis that makes enough partial results, -1 if none does: axes are numbered as
+ * they appear in operands, so the last ones are those along which tensors are contiguous. */
 static int axis_to_move(const Node *n, double out, double reduced, const int64_t *syms)
 {
     for (int x = n->rank; x < n->space->n; x++) {
@@ -80,7 +80,8 @@ static Edge move_axis(Graph *g, const Node *n, int axis, Edge body)
 static Edge cut_axis(Graph *g, const Node *n, int axis, Edge body)
 {
     const Ix *ext[MAX_AXES], *ix[MAX_AXES], *whole = n->space->ext[axis];
-    const Ix *each = ix_div(g, ix_add(g, whole, ix_const(g, PIECES - 1)), ix_const(g, PIECES), NULL);
+    const Ix *each =
+        ix_div(g, ix_add(g, whole, ix_const(g, PIECES - 1)), ix_const(g, PIECES), NULL);
     int k = n->rank + 1;
     for (int x = 0; x < n->space->n; x++) {
         int to = x < n->rank ? x : k++;

@@ -54,8 +54,7 @@ static inline const Space *space(Test *t, const char *axes)
 {
     const Ix *ext[MAX_AXES];
     int n = (int)strlen(axes);
-    for (int i = 0; i < n; i++)
-        ext[i] = t->ext[(int)axes[i]];
+    for (int i = 0; i < n; i++) ext[i] = t->ext[(int)axes[i]];
     return space_make(t->g, n, ext);
 }
 
@@ -145,8 +144,7 @@ static inline Grouping *differentiated(Test *t)
 static inline int loops(const Grouping *gs)
 {
     int n = 0;
-    for (int i = 0; i < gs->groups.n; i++)
-        n += gs->groups.v[i].kind == GROUP_LOOPS;
+    for (int i = 0; i < gs->groups.n; i++) n += gs->groups.v[i].kind == GROUP_LOOPS;
     return n;
 }
 
@@ -161,16 +159,19 @@ static inline void show(Test *t)
     graph_print(t->g, &s);
     for (int i = 0; i < gs->groups.n; i++) {
         const Group *gr = &gs->groups.v[i];
-        str_printf(&s, "group %d %s phase %d block [", i, gr->kind == GROUP_PRODUCT ? "product" : "loops", gr->phase);
+        str_printf(&s, "group %d %s phase %d block [", i,
+                   gr->kind == GROUP_PRODUCT ? "product" : "loops", gr->phase);
         for (int b = 0; b < gr->block->n; b++)
             str_printf(&s, "%s%s", b ? "," : "", ix_text(t->g, gr->block->ext[b]));
         str_add(&s, "]");
         for (int m = 0; m < gr->members.n; m++)
-            str_printf(&s, " %%%d%s", gr->members.v[m].node->id, gr->members.v[m].stored ? "*" : "");
+            str_printf(&s, " %%%d%s", gr->members.v[m].node->id,
+                       gr->members.v[m].stored ? "*" : "");
         str_add(&s, "\n");
     }
     for (int i = 0; i < gs->napart; i++)
-        str_printf(&s, "%%%d -> %%%d apart: %s\n", gs->apart[i].from, gs->apart[i].to, gs->apart[i].reason);
+        str_printf(&s, "%%%d -> %%%d apart: %s\n", gs->apart[i].from, gs->apart[i].to,
+                   gs->apart[i].reason);
     fputs(s.s, stderr);
 }
 

@@ -13,8 +13,7 @@ static const Product *product_of(const Grouping *gs, int nth)
 static int copies(const Test *t)
 {
     int n = 0;
-    for (int i = 0; i < t->g->nodes.n; i++)
-        n += t->g->nodes.v[i]->op == OP_stop;
+    for (int i = 0; i < t->g->nodes.n; i++) n += t->g->nodes.v[i]->op == OP_stop;
     return n;
 }
 
@@ -22,7 +21,8 @@ static int copies(const Test *t)
 static void any_order_of_indices(void **state)
 {
     (void)state;
-    static const char *const a[] = {"ik", "ki"}, *const b[] = {"kj", "jk"}, *const c[] = {"ij", "ji"};
+    static const char *const a[] = {"ik", "ki"}, *const b[] = {"kj", "jk"},
+                             *const c[] = {"ij", "ji"};
     for (int v = 0; v < 8; v++) {
         Test t = graph_test();
         axis(&t, 'i', 96);
@@ -52,9 +52,11 @@ static void merged_axes(void **state)
     axis(&t, 'e', 512);
     const Ix *hd = ix_add(t.g, ix_scale(t.g, ix_axis(t.g, 1), 64), ix_axis(t.g, 2));
     Edge w = param(&t, "w", "oe");
-    Edge w3 = edge_comp(t.g, w, map_make(t.g, 2, (const Ix *[]){ix_axis(t.g, 0), hd}), space(&t, "ohd"));
+    Edge w3 =
+        edge_comp(t.g, w, map_make(t.g, 2, (const Ix *[]){ix_axis(t.g, 0), hd}), space(&t, "ohd"));
     Edge x = input(&t, "x", "bte");
-    Edge in = edge_comp(t.g, param(&t, "win", "oe"), map_make(t.g, 2, (const Ix *[]){hd, ix_axis(t.g, 0)}), space(&t, "ehd"));
+    Edge in = edge_comp(t.g, param(&t, "win", "oe"),
+                        map_make(t.g, 2, (const Ix *[]){hd, ix_axis(t.g, 0)}), space(&t, "ehd"));
     Edge v = product(&t, "bhtd", "e", x, "bte", in, "ehd");
     Edge y = product(&t, "bto", "hd", pw1(&t, OP_exp, "bhtd", v, "bhtd"), "bhtd", w3, "ohd");
     root(&t, ROOT_OUTPUT, "y", y, "bto");
@@ -84,7 +86,9 @@ static void gathered_and_light_operands(void **state)
     Edge pick = graph_leaf(t.g, OP_input, "pick", DT_INT, space(&t, "j"));
     graph_assume_range(t.g, pick.node, ix_const(t.g, 1000), "in the table", NO_LOC);
     const Ix *at_pick = ix_load(t.g, at(&t, pick, "j", "jk"), space(&t, "jk"));
-    Edge rows = edge_comp(t.g, param(&t, "table", "vk"), map_make(t.g, 2, (const Ix *[]){at_pick, ix_axis(t.g, 1)}), space(&t, "jk"));
+    Edge rows =
+        edge_comp(t.g, param(&t, "table", "vk"),
+                  map_make(t.g, 2, (const Ix *[]){at_pick, ix_axis(t.g, 1)}), space(&t, "jk"));
     Edge x = pw1(&t, OP_tanh, "ik", input(&t, "x", "ik"), "ik");
     root(&t, ROOT_OUTPUT, "y", product(&t, "ij", "k", x, "ik", rows, "jk"), "ij");
     Grouping *gs = group(&t);
@@ -131,7 +135,8 @@ static void small_sums_stay_loops(void **state)
         axis(&t, 'J', 512);
         axis(&t, 'K', 512);
         const char *k = strchr(c[v].a, 'K') ? "K" : "k";
-        Edge y = product(&t, c[v].out, k, input(&t, "a", c[v].a), c[v].a, input(&t, "b", c[v].b), c[v].b);
+        Edge y = product(&t, c[v].out, k, input(&t, "a", c[v].a), c[v].a, input(&t, "b", c[v].b),
+                         c[v].b);
         root(&t, ROOT_OUTPUT, "y", y, c[v].out);
         Grouping *gs = group(&t);
         assert_int_equal(products(gs), 0);
@@ -143,10 +148,8 @@ static void small_sums_stay_loops(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_order_of_indices),
-        cmocka_unit_test(merged_axes),
-        cmocka_unit_test(gathered_and_light_operands),
-        cmocka_unit_test(factors_join_operands),
+        cmocka_unit_test(any_order_of_indices),        cmocka_unit_test(merged_axes),
+        cmocka_unit_test(gathered_and_light_operands), cmocka_unit_test(factors_join_operands),
         cmocka_unit_test(small_sums_stay_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,9 +30,9 @@ static void softmax_is_one_group(void **state)
     show(&t);
     assert_int_equal(gs->groups.n, 1);
     assert_int_equal(gs->groups.v[0].block->n, 2);
-    assert_int_equal(gs->buffers.n, 2);             /* s and p: no statistics, no exponentials */
+    assert_int_equal(gs->buffers.n, 2); /* s and p: no statistics, no exponentials */
     const Member *e = member_of(gs, OP_exp);
-    assert_non_null(e);                              /* a private row, computed once */
+    assert_non_null(e); /* a private row, computed once */
     assert_false(e->stored);
     test_done(&t);
 }
@@ -48,9 +48,12 @@ static void layer_norm_is_one_group(void **state)
     Edge n = graph_float(t.g, 1.0 / 512);
     Edge mean = pw(&t, OP_mul, "t", reduce(&t, OP_sum, "t", "d", r, "td"), "t", n, "");
     Edge c = pw(&t, OP_sub, "td", r, "td", mean, "t");
-    Edge var = pw(&t, OP_mul, "t", reduce(&t, OP_sum, "t", "d", pw(&t, OP_mul, "td", c, "td", c, "td"), "td"), "t", n, "");
+    Edge var =
+        pw(&t, OP_mul, "t",
+           reduce(&t, OP_sum, "t", "d", pw(&t, OP_mul, "td", c, "td", c, "td"), "td"), "t", n, "");
     Edge sd = pw1(&t, OP_sqrt, "t", pw(&t, OP_add, "t", var, "t", graph_float(t.g, 1e-5), ""), "t");
-    Edge out = pw(&t, OP_mul, "td", pw(&t, OP_div, "td", c, "td", sd, "t"), "td", param(&t, "gain", "d"), "d");
+    Edge out = pw(&t, OP_mul, "td", pw(&t, OP_div, "td", c, "td", sd, "t"), "td",
+                  param(&t, "gain", "d"), "d");
     root(&t, ROOT_OUTPUT, "residual", r, "td");
     root(&t, ROOT_OUTPUT, "normal", out, "td");
     Grouping *gs = group(&t);
@@ -73,7 +76,8 @@ static void attention(void **state)
     axis(&t, 'e', 512);
     Edge x = input(&t, "x", "bie");
     Edge q = product(&t, "bhid", "e", x, "bie", param(&t, "wq", "hde"), "hde");
-    Edge k = product(&t, "bhjd", "e", at(&t, x, "bie", "bie"), "bje", param(&t, "wk", "hde"), "hde");
+    Edge k =
+        product(&t, "bhjd", "e", at(&t, x, "bie", "bie"), "bje", param(&t, "wk", "hde"), "hde");
     Edge v = product(&t, "bhjd", "e", x, "bje", param(&t, "wv", "hde"), "hde");
     Edge s = product(&t, "bhij", "d", q, "bhid", k, "bhjd");
     Edge p = softmax(&t, s, "bhij", "bhi", "j");
@@ -98,7 +102,8 @@ static void backward_of_layer_norm(void **state)
     Edge mean = pw(&t, OP_mul, "t", reduce(&t, OP_sum, "t", "d", x, "td"), "t", n, "");
     Edge c = pw(&t, OP_sub, "td", x, "td", mean, "t");
     Edge sq = reduce(&t, OP_sum, "t", "d", pw(&t, OP_mul, "td", c, "td", c, "td"), "td");
-    Edge var = pw(&t, OP_add, "t", pw(&t, OP_mul, "t", sq, "t", n, ""), "t", graph_float(t.g, 1e-5), "");
+    Edge var =
+        pw(&t, OP_add, "t", pw(&t, OP_mul, "t", sq, "t", n, ""), "t", graph_float(t.g, 1e-5), "");
     Edge h = pw(&t, OP_div, "td", c, "td", pw1(&t, OP_sqrt, "t", var, "t"), "t");
     Edge y = pw(&t, OP_add, "td", pw(&t, OP_mul, "td", h, "td", param(&t, "gain", "d"), "d"), "td",
                 param(&t, "bias", "d"), "d");
@@ -125,11 +130,12 @@ static void backward_of_attention(void **state)
     Edge p = softmax(&t, s, "bhij", "bhi", "j");
     Edge y = product(&t, "bhid", "j", p, "bhij", v, "bhjd");
     Edge dy = input(&t, "dy", "bhid");
-    Edge loss = reduce(&t, OP_sum, "", "bhid", pw(&t, OP_mul, "bhid", y, "bhid", dy, "bhid"), "bhid");
+    Edge loss =
+        reduce(&t, OP_sum, "", "bhid", pw(&t, OP_mul, "bhid", y, "bhid", dy, "bhid"), "bhid");
     root(&t, ROOT_OUTPUT, "loss", loss, "");
     Grouping *gs = differentiated(&t);
     show(&t);
-    assert_int_equal(products(gs), 6);               /* s, y; dp, dq, dk, dv */
+    assert_int_equal(products(gs), 6); /* s, y; dp, dq, dk, dv */
     assert_true(loops(gs) <= 4);
     test_done(&t);
 }
@@ -148,9 +154,11 @@ static void backward_of_cross_entropy(void **state)
     graph_assume_range(t.g, target.node, ix_const(t.g, 4096), "in the vocabulary", NO_LOC);
     Edge m = reduce(&t, OP_rmax, "t", "v", logits, "tv");
     Edge e = pw1(&t, OP_exp, "tv", pw(&t, OP_sub, "tv", logits, "tv", m, "t"), "tv");
-    Edge lse = pw(&t, OP_add, "t", m, "t", pw1(&t, OP_log, "t", reduce(&t, OP_sum, "t", "v", e, "tv"), "t"), "t");
+    Edge lse = pw(&t, OP_add, "t", m, "t",
+                  pw1(&t, OP_log, "t", reduce(&t, OP_sum, "t", "v", e, "tv"), "t"), "t");
     const Ix *to = ix_load(t.g, at(&t, target, "t", "t"), space(&t, "t"));
-    Edge picked = edge_comp(t.g, logits, map_make(t.g, 2, (const Ix *[]){ix_axis(t.g, 0), to}), space(&t, "t"));
+    Edge picked = edge_comp(t.g, logits, map_make(t.g, 2, (const Ix *[]){ix_axis(t.g, 0), to}),
+                            space(&t, "t"));
     Edge nll = pw(&t, OP_sub, "t", lse, "t", picked, "t");
     root(&t, ROOT_OUTPUT, "loss", reduce(&t, OP_sum, "", "t", nll, "t"), "");
     Grouping *gs = differentiated(&t);

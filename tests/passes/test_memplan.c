@@ -1,4 +1,5 @@
-/* Places in the arena: never two tensors alive at one time in one place, and not much more than needed. */
+/* Places in the arena: never two tensors alive at one time in one place, and not much more than
+ * needed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,8 +59,7 @@ static void a_chain_needs_two_places(void **state)
     (void)state;
     Arena *a = arena_new();
     Extent e[20];
-    for (int i = 0; i < 20; i++)
-        e[i] = (Extent){.bytes = 1000, .first = i, .last = i + 1};
+    for (int i = 0; i < 20; i++) e[i] = (Extent){.bytes = 1000, .first = i, .last = i + 1};
     assert_int_equal(memplan(e, 20, a), 2 * 1024);
     assert_int_equal(memplan_lower_bound(e, 20, a), 2 * 1024);
     check_plan(e, 20, 2 * 1024, 2 * 1024);

@@ -1,4 +1,5 @@
-/* The driver: pipelines as text, their errors, order of passes, statistics, dumps, outputs, plugins. */
+/* The driver: pipelines as text, their errors, order of passes, statistics, dumps, outputs,
+ * plugins. */
 #include "pass_test.h"
 
 static Test layer(void)
@@ -41,7 +42,7 @@ static void errors_say_what_to_write(void **state)
         Test t = layer();
         const char *text = failure(&t, c[i].pipeline);
         if (!strstr(text, c[i].says)) fail_msg("%s: %s", c[i].pipeline, text);
-        assert_int_equal(t.u.stats.n, 0);            /* nothing ran */
+        assert_int_equal(t.u.stats.n, 0); /* nothing ran */
         test_done(&t);
     }
 }
@@ -92,8 +93,7 @@ static void only_wanted_outputs(void **state)
     t.u.noutputs = 1;
     assert_string_equal(failure(&t, pipeline_default), "");
     assert_int_equal(t.g->roots.n, 1);
-    for (int i = 0; i < t.g->nodes.n; i++)
-        assert_int_not_equal(t.g->nodes.v[i]->op, OP_tanh);
+    for (int i = 0; i < t.g->nodes.n; i++) assert_int_not_equal(t.g->nodes.v[i]->op, OP_tanh);
     test_done(&t);
     Test bad = layer();
     bad.u.outputs = (const char *const[]){"los"};
@@ -113,8 +113,7 @@ static void budget_stops_rewriting(void **state)
         if (i) t.g->budget = 0;
         assert_string_equal(failure(&t, "simplify,grad,simplify"), "");
         rewrites[i] = 0;
-        for (int p = 0; p < t.u.stats.n; p++)
-            rewrites[i] += t.u.stats.v[p].rewrites;
+        for (int p = 0; p < t.u.stats.n; p++) rewrites[i] += t.u.stats.v[p].rewrites;
         test_done(&t);
     }
     assert_true(rewrites[0] > 0);
@@ -128,8 +127,7 @@ static void unfused_keeps_every_node(void **state)
     t.u.verify_each = true;
     assert_string_equal(failure(&t, "simplify,dce,group-none"), "");
     Grouping *gs = t.u.groups;
-    for (int i = 0; i < gs->groups.n; i++)
-        assert_int_equal(gs->groups.v[i].members.n, 1);
+    for (int i = 0; i < gs->groups.n; i++) assert_int_equal(gs->groups.v[i].members.n, 1);
     for (int i = 0; i < t.g->nodes.n; i++)
         if (t.g->nodes.v[i]->op == OP_tanh || t.g->nodes.v[i]->op == OP_sum)
             assert_true(gs->buffer_of[i] >= 0);
@@ -151,12 +149,9 @@ static void missing_plugin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_say_what_to_write),
-        cmocka_unit_test(statistics_and_dumps),
-        cmocka_unit_test(only_wanted_outputs),
-        cmocka_unit_test(budget_stops_rewriting),
-        cmocka_unit_test(unfused_keeps_every_node),
-        cmocka_unit_test(missing_plugin),
+        cmocka_unit_test(errors_say_what_to_write), cmocka_unit_test(statistics_and_dumps),
+        cmocka_unit_test(only_wanted_outputs),      cmocka_unit_test(budget_stops_rewriting),
+        cmocka_unit_test(unfused_keeps_every_node), cmocka_unit_test(missing_plugin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
