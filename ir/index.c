@@ -88,7 +88,7 @@ static uint64_t atom_hash_shape(const Atom *a)
     if (a->kind == AT_SYM) return hash_mix(h, (uint64_t)a->id);
     if (a->kind == AT_AXIS) return h;
     if (a->kind != AT_LOAD) return hash_mix(hash_mix(h, ix_hash_shape(a->a)), ix_hash_shape(a->b));
-    h = hash_mix(h, (uint64_t)a->load.node->id);
+    /* not the node's id: it changes when nodes are renumbered */
     for (int i = 0; i < a->load.map->n; i++) h = hash_mix(h, ix_hash_shape(a->load.map->ix[i]));
     return h;
 }
