@@ -1,0 +1,181 @@
+/* cmd_bench.c: `rtc bench`: how fast a model runs here, and how fast it could.
+ *
+ * The ceiling is the rate of a large matrix product of the library that runs the program's own products, measured
+ * right before and after, because machines are shared and clocks change.
+ */
+#include <dnnl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include "runtime/command.h"
+#include "runtime/progress.h"
+#include "runtime/trainer.h"
+#include "runtime/trial.h"
+
+typedef enum { FORWARD, BACKWARD, TRAINING } Mode;
+
+typedef struct {
+    double least, median, flops, ceiling, cold, warm;    /* seconds; FLOP; FLOP/s; warm NaN: no cache */
+    ExecStats stats;
+    int64_t parameters;
+} Measured;
+
+/* ---- the ceiling ---- */
+
+static double product_rate(Command *c, int repeats)
+{
+    enum { N = 1024 };
+    static const char no = 'N';
+    float *a = NEW_N(c->arena, float, N *N), *b = NEW_N(c->arena, float, N *N);
+    float *r = NEW_N(c->arena, float, N *N);
+    trial_fill("a", DT_FLOAT, 0, 1, N * N, a);
+    trial_fill("b", DT_FLOAT, 0, 1, N * N, b);
+    double best = HUGE_VAL;
+    for (int i = 0; i < repeats; i++) {
+        double start = progress_seconds();
+        if (dnnl_sgemm(no, no, N, N, N, 1, a, N, b, N, 0, r, N) != dnnl_success)
+            diag_bug(c->diag, "a %d x %d matrix product failed", N, N);
+        best = fmin(best, progress_seconds() - start);
+    }
+    return 2.0 * N * N * N / best;
+}
+
+/* ---- the program ---- */
+
+static Executable *compile(Command *c, Session *s, Mode mode)
+{
+    const char **given = NEW_N(c->arena, const char *, s->inputs.n + 1);
+    int n = 0;
+    for (int i = 0; i < s->inputs.n; i++) {
+        const ValueInfo *in = &s->inputs.v[i];
+        if (!in->optional || mode != FORWARD) given[n++] = in->name;
+    }
+    return session_compile(s, &(SessionCompile){.training = mode == TRAINING,
+                                                .want_grad = mode != FORWARD, .given = given,
+                                                .ngiven = n});
+}
+
+static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stats)
+{
+    Executable *e = compile(c, s, mode);
+    OptionValues sizes = options_list(c->options, OPTION_size);
+    *stats = exec_stats(trial_instance(s, e, sizes, 256, command_seed(c)));
+    return stats->compile_seconds;
+}
+
+static double flops_of(Session *s, Executable *e, const OptionValues *given)
+{
+    Unit *u = exec_unit(e);
+    if (!u || !u->groups) return 0;
+    int64_t *by_name = trial_sizes(s->diag, s->arena, s->program->graph, *given, 256);
+    int64_t *syms = NEW_N(s->arena, int64_t, u->graph->syms.n + 1);
+    for (int i = 0; i < u->graph->syms.n; i++) {
+        syms[i] = 1;
+        for (int k = 0; k < s->program->graph->syms.n; k++)
+            if (!strcmp(s->program->graph->syms.v[k].name, u->graph->syms.v[i].name))
+                syms[i] = by_name[k];
+    }
+    double flops = 0;
+    for (int i = 0; i < u->groups->groups.n; i++)
+        flops += group_cost(u, &u->groups->groups.v[i], syms).flops;
+    return flops;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void time_runs(Command *c, Session *s, Mode mode, Instance *in, Measured *m)
+{
+    int n = (int)options_integer(c->options, OPTION_bench_steps);
+    double *seconds = NEW_N(c->arena, double, n);
+    Trainer *t = NULL;
+    if (mode == TRAINING) {
+        TrainSettings settings = train_settings(c->diag, s->program);
+        t = trainer_new(s, &settings, command_seed(c), n + 2, 1);
+    }
+    int done = 0;
+    for (int i = -2; i < n && !stop_asked(c->stop); i++) {       /* two to warm up: the first k-means, the pages */
+        double start = progress_seconds();
+        if (t) {
+            trainer_begin(t);
+            trainer_run(t, in);
+            trainer_end(t);
+        } else {
+            store_begin(s->store);
+            exec_run(in, &(RunOptions){.seed = command_seed(c), .step = 0});
+        }
+        if (i >= 0) seconds[done++] = progress_seconds() - start;
+    }
+    if (!done) diag_fail_status(c->diag, 130, "interrupted before anything was timed");
+    qsort(seconds, (size_t)done, sizeof *seconds, by_value);
+    m->least = seconds[0];
+    m->median = seconds[done / 2];
+}
+
+/* ---- printing ---- */
+
+static void print(Command *c, const Measured *m, Mode mode)
+{
+    static const char *const names[] = {"forward", "forward and backward", "training step"};
+    double rate = m->flops / m->least;
+    if (c->json) {
+        json_t *compile = json_pack("{sf}", "cold", m->cold);
+        json_object_set_new(compile, "warm", isnan(m->warm) ? json_null() : json_real(m->warm));
+        print_json(c, json_pack(
+            "{ss s{sf sf} sf sf sf si si si sI sI sI so sI}", "what", names[mode], "seconds", "min",
+            m->least, "median", m->median, "flops", m->flops, "gemm_ceiling", m->ceiling, "ratio",
+            rate / m->ceiling, "kernels", m->stats.kernels, "launches", m->stats.launches,
+            "library_calls", m->stats.library_calls, "arena_bytes",
+            (json_int_t)m->stats.arena_bytes, "arena_lower_bound", (json_int_t)m->stats.arena_lower,
+            "parameters", (json_int_t)m->parameters, "compile", compile, "allocations",
+            (json_int_t)m->stats.allocations));
+        return;
+    }
+    printf("%-14s %.4g s (least), %.4g s (median)\n", names[mode], m->least, m->median);
+    printf("work           %.3g GFLOP, %.3g GFLOP/s\n", m->flops / 1e9, rate / 1e9);
+    printf("ceiling        %.3g GFLOP/s: a large matrix product here; reached %.0f %%\n",
+           m->ceiling / 1e9, 100 * rate / m->ceiling);
+    printf("kernels        %d, launched %d times, and %d library calls\n", m->stats.kernels,
+           m->stats.launches, m->stats.library_calls);
+    printf("arena          %s, at least %s\n", bytes_text(c->arena, (double)m->stats.arena_bytes),
+           bytes_text(c->arena, (double)m->stats.arena_lower));
+    printf("compiling      %.2f s cold", m->cold);
+    if (isnan(m->warm)) printf("\n");
+    else printf(", %.2f s from the cache\n", m->warm);
+}
+
+int cmd_bench(Command *c)
+{
+    const Options *o = c->options;
+    Mode mode = options_given(o, OPTION_bench_train) ? TRAINING
+                : options_given(o, OPTION_with_grad) ? BACKWARD
+                                                     : FORWARD;
+    Session *s = command_open(c, o->arguments[0]);
+    if (mode != FORWARD && !session_has_output(s, "loss"))
+        diag_fail(c->diag, "model %s returns no `loss`, so there is no gradient", s->program->model);
+    Measured m = {.warm = NAN};
+    for (int i = 0; i < s->store->nparam; i++) m.parameters += s->store->param[i].count;
+    CacheOptions cache = s->options.compile.cache;
+    s->options.compile.cache.off = true;
+    m.cold = compile_seconds(c, s, mode, &m.stats);
+    s->options.compile.cache = cache;
+    if (!cache.off) {
+        m.warm = compile_seconds(c, s, mode, &m.stats);
+        if (!m.stats.cached) m.warm = compile_seconds(c, s, mode, &m.stats);
+        if (!m.stats.cached) m.warm = NAN;
+    }
+    say_warnings(c);
+    Executable *e = mode == TRAINING ? s->train : s->eval;
+    OptionValues sizes = options_list(o, OPTION_size);
+    Instance *in = trial_instance(s, e, sizes, 256, command_seed(c));
+    m.flops = flops_of(s, e, &sizes);
+    m.ceiling = product_rate(c, 5);
+    time_runs(c, s, mode, in, &m);
+    m.ceiling = fmax(m.ceiling, product_rate(c, 5));
+    m.stats = exec_stats(in);
+    print(c, &m, mode);
+    return 0;
+}

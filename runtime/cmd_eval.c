@@ -1,0 +1,53 @@
+/* cmd_eval.c: `rtc eval`: how well a trained model predicts other data. */
+#include <jansson.h>
+#include <math.h>
+#include "runtime/command.h"
+#include "runtime/evaluate.h"
+#include "runtime/progress.h"
+
+static void show(void *progress, size_t done, size_t windows)
+{
+    (void)windows;
+    progress_step(progress, progress_seconds(), (int64_t)done, "evaluating");
+}
+
+static void print_result(Command *c, const Evaluation *e, bool bytes)
+{
+    double bits = bits_per_token(e->loss);
+    if (c->json) {
+        json_t *root = json_pack("{sf sf sf sf sI}", "loss", e->loss, "bits_per_token", bits,
+                                 "perplexity", exp(e->loss), "aux_loss", e->aux_loss, "tokens",
+                                 (json_int_t)e->tokens);
+        if (root)
+            json_object_set_new(root, "bits_per_byte", bytes ? json_real(bits) : json_null());
+        print_json(c, root);
+        return;
+    }
+    printf("loss            %.4f nats per token\n", e->loss);
+    if (bytes) printf("bits per byte   %.4f\n", bits);
+    else printf("bits per token  %.4f\n", bits);
+    printf("perplexity      %.2f\n", exp(e->loss));
+    printf("tokens          %s\n", count_text(c->arena, e->tokens));
+}
+
+int cmd_eval(Command *c)
+{
+    const Options *o = c->options;
+    const char *name = options_given(o, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
+    Run r = command_open_run(c, o->arguments[0], name);
+    Session *s = r.session;
+    Data *data = command_data_all(c, options_list(o, OPTION_data), command_num_tokens(s));
+    session_compile_tokens(s, false, r.config.batch, r.config.time);
+    say_warnings(c);
+
+    size_t windows = data_windows(&data->valid, r.config.time);
+    Progress line = progress_begin(stderr, c->quiet, 0, (int64_t)windows, (int64_t)windows);
+    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){
+        .batch = r.config.batch, .time = r.config.time, .stop = c->stop,
+        .progress = line.terminal ? show : NULL, .ctx = &line});
+    progress_pause(&line);
+    bool bytes = data->valid.stream->width == 1;
+    if (!e.complete) say(c, "interrupted: what follows covers %lld tokens\n", (long long)e.tokens);
+    print_result(c, &e, bytes);
+    return e.complete ? 0 : 130;
+}

@@ -1,0 +1,110 @@
+/* cmd_sample.c: `rtc sample`: text from a model, shown as it is made.
+ *
+ * The model is a run directory, or a model file, which then has the parameters it would begin training with.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include "runtime/command.h"
+#include "runtime/generate.h"
+#include "runtime/utf8.h"
+
+/* Tokens below 256 are bytes of UTF-8; a model with more tokens speaks in numbers. */
+typedef struct {
+    bool bytes;
+    Utf8 utf8;
+    Str out;
+} Printer;
+
+static void print_held(Printer *p)
+{
+    if (p->out.n) fwrite(p->out.s, 1, p->out.n, stdout);
+    p->out.n = 0;
+    fflush(stdout);
+}
+
+static void print_token(void *ctx, int32_t token)
+{
+    Printer *p = ctx;
+    if (p->bytes) utf8_put(&p->utf8, (unsigned char)token, &p->out);
+    else str_printf(&p->out, "%d ", token);
+    print_held(p);
+}
+
+/* The prompt as tokens: its bytes, or for other vocabularies numbers separated by spaces. Without a prompt, the
+ * model begins after a line end (token 0 where tokens aren't bytes). */
+static int32_t *prompt_tokens(Command *c, const char *text, bool bytes, int64_t tokens, int64_t *n)
+{
+    int32_t *out = NEW_N(c->arena, int32_t, strlen(text) + 1);
+    *n = 0;
+    if (!*text) out[(*n)++] = bytes ? '\n' : 0;
+    if (bytes) {
+        for (; *text; text++) {
+            unsigned char byte = (unsigned char)*text;
+            if (byte >= tokens)
+                diag_fail(c->diag, "byte %d of the prompt is %d; the model has %lld tokens",
+                          (int)*n + 1, byte, (long long)tokens);
+            out[(*n)++] = byte;
+        }
+        return out;
+    }
+    while (*text) {
+        char *end;
+        long v = strtol(text, &end, 10);
+        if (end == text || v < 0 || v >= tokens)
+            diag_fail(c->diag, "the model has %lld tokens, so --prompt takes their numbers: `%s` "
+                               "is none", (long long)tokens, text);
+        out[(*n)++] = (int32_t)v;
+        text = end + strspn(end, " ,\t\n");
+    }
+    return out;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static Session *open_model(Command *c, const char *path, int64_t *time)
+{
+    *time = 0;
+    if (is_directory(path) || !strstr(path, ".rt")) {
+        if (options_given(c->options, OPTION_set))
+            diag_fail_status(c->diag, 2, "--set is for FILE.rt: %s has the options it was trained "
+                                         "with", path);
+        const char *name = options_given(c->options, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
+        Run r = command_open_run(c, path, name);
+        *time = r.config.time;
+        return r.session;
+    }
+    say(c, "%s: parameters as before any training, from seed %llu\n", path,
+        (unsigned long long)command_seed(c));
+    return command_open(c, path);
+}
+
+int cmd_sample(Command *c)
+{
+    const Options *o = c->options;
+    int64_t time;
+    Session *s = open_model(c, o->arguments[0], &time);
+    int64_t tokens = session_option(s, "num_tokens", 256);
+    int64_t context = session_option(s, "max_seq_len", time ? time : 1024);
+    Printer p = {.bytes = tokens <= 256, .out = {.arena = c->arena}};
+    const char *text = options_text(o, OPTION_prompt);
+    GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens), .context = context,
+                         .stop = c->stop, .emit = print_token, .ctx = &p,
+                         .sampler = {.temperature = options_number(o, OPTION_temperature),
+                                     .top_k = (int)options_integer(o, OPTION_top_k),
+                                     .top_p = options_number(o, OPTION_top_p),
+                                     .seed = command_seed(c)}};
+    g.prompt = prompt_tokens(c, text, p.bytes, tokens, &g.nprompt);
+    session_compile_logits(s, context);
+    say_warnings(c);
+    fputs(text, stdout);
+    if (!p.bytes && *text) putchar(' ');
+    int64_t made = generate(s, &g);
+    utf8_flush(&p.utf8, &p.out);
+    print_held(&p);
+    putchar('\n');
+    return made < g.tokens ? 130 : 0;
+}

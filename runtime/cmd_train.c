@@ -1,0 +1,149 @@
+/* cmd_train.c: `rtc train`: a new run directory, or one that goes on. */
+#include <math.h>
+#include "runtime/command.h"
+#include "runtime/progress.h"
+#include "runtime/train.h"
+
+enum { OTHERWISE_TIME = 256 };       /* tokens per window, for models that don't say how many they take */
+
+static const char *const *absolute(Command *c, OptionValues files)
+{
+    const char **out = NEW_N(c->arena, const char *, files.n + 1);
+    for (int i = 0; i < files.n; i++) out[i] = rundir_absolute(c->arena, files.v[i]);
+    return out;
+}
+
+/* The option, or what the run that goes on had. */
+static int64_t size_option(Command *c, OptionId id, const RunConfig *old, int64_t then)
+{
+    return old && !options_given(c->options, id) ? then : options_integer(c->options, id);
+}
+
+/* What is asked for now. old: the run that goes on, or NULL. */
+static RunConfig configure(Command *c, const RunConfig *old)
+{
+    const Options *o = c->options;
+    OptionValues data = options_list(o, OPTION_data);
+    const char *valid = options_text(o, OPTION_valid);
+    OptionValues valids = {&valid, valid != NULL};
+    RunConfig r = {.file = rundir_absolute(c->arena, command_model(c, o->arguments[0])),
+                   .data = absolute(c, data), .ndata = data.n,
+                   .valid = absolute(c, valids), .nvalid = valids.n,
+                   .seed = (uint64_t)size_option(c, OPTION_seed, old, old ? (int64_t)old->seed : 0),
+                   .steps = size_option(c, OPTION_train_steps, old, old ? old->steps : 0),
+                   .batch = size_option(c, OPTION_batch, old, old ? old->batch : 0),
+                   .time = size_option(c, OPTION_time, old, old ? old->time : 0),
+                   .accumulate = size_option(c, OPTION_accumulate, old, old ? old->accumulate : 0),
+                   .command = command_line(c->arena, c->argc, c->argv, NULL)};
+    if (old && !valid) {
+        r.valid = old->valid;
+        r.nvalid = old->nvalid;
+    }
+    return r;
+}
+
+static void describe(Command *c, const Session *s, const RunConfig *r, const Data *data)
+{
+    int64_t numbers = 0;
+    for (int i = 0; i < s->store->nparam; i++) numbers += s->store->param[i].count;
+    say(c, "model       %s, %s parameters\n", s->program->model, count_text(c->arena, numbers));
+    say(c, "data        %s tokens to train on, %s to validate\n",
+        count_text(c->arena, (int64_t)data->train.n), count_text(c->arena, (int64_t)data->valid.n));
+    say(c, "step        %lld windows of %lld tokens%s\n", (long long)(r->batch * r->accumulate),
+        (long long)r->time,
+        r->accumulate > 1 ? arena_printf(c->arena, " in %lld parts", (long long)r->accumulate) : "");
+}
+
+/* Says what takes long, and how long it took. */
+static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
+{
+    double start = progress_seconds();
+    bool terminal = progress_begin(stderr, c->quiet, 0, 1, 1).terminal;
+    if (terminal) say(c, "compiling ...");
+    session_compile_tokens(s, true, r->batch, r->time);
+    if (validation && !stop_asked(c->stop)) session_compile_tokens(s, false, r->batch, r->time);
+    const Instance *in = session_instance(s, s->train, r->batch, r->time, true);
+    ExecStats stats = exec_stats(in);
+    double fixed = 4 * (double)(s->store->param_total * 4 + s->store->state_total * 2);
+    say(c, "%scompiled    in %.1f s%s; memory %s and %s for parameters\n", terminal ? "\r" : "",
+        progress_seconds() - start, stats.cached ? " (kernels from the cache)" : "",
+        bytes_text(c->arena, (double)stats.arena_bytes), bytes_text(c->arena, fixed));
+}
+
+/* The directory, as a new run or the old one; returns whether it goes on. */
+static bool check_directory(Command *c, const char *dir)
+{
+    bool resume = options_given(c->options, OPTION_resume);
+    if (resume && !rundir_has(c->arena, dir, RUN_CHECKPOINT))
+        diag_fail(c->diag, "%s has no %s to go on from\nhint: leave out --resume to begin", dir,
+                  RUN_CHECKPOINT);
+    if (!resume && rundir_exists(c->arena, dir))
+        diag_fail(c->diag, "%s holds a run already\nhint: --resume goes on with it; another --out "
+                           "begins a new one", dir);
+    return resume;
+}
+
+static void finish(Command *c, const Trainer *t, const TrainResult *result, const char *dir)
+{
+    char took[16];
+    progress_duration(result->seconds, took, sizeof took);
+    if (result->stopped) {
+        say(c, "stopped after step %lld and saved; go on with\n  %s\n", (long long)t->state.step,
+            command_line(c->arena, c->argc, c->argv, "--resume"));
+        return;
+    }
+    say(c, "%lld steps in %s", (long long)t->state.step, took);
+    if (t->state.skipped) say(c, ", %lld skipped", (long long)t->state.skipped);
+    if (!isnan(result->valid_after))
+        say(c, "; validation loss %.4f, before %.4f", result->valid_after, result->valid_before);
+    say(c, "\n%s has the model, the log and the curves; see what it writes:\n  rtc sample %s\n", dir,
+        dir);
+}
+
+int cmd_train(Command *c)
+{
+    const Options *o = c->options;
+    const char *dir = options_text(o, OPTION_train_out);
+    bool resume = check_directory(c, dir);
+    RunConfig old = {0};
+    if (resume) old = rundir_read(c->diag, c->arena, dir);
+    RunConfig r = configure(c, resume ? &old : NULL);
+    SessionOptions so = command_session(c, r.file);
+    so.seed = r.seed;
+    if (resume && !so.nset) {
+        so.set = old.set;
+        so.nset = old.nset;
+    }
+    r.set = so.set;
+    r.nset = so.nset;
+    Session *s = command_open_session(c, &so);
+    r.model = s->program->model;
+    TrainSettings settings = train_settings(c->diag, s->program);
+    session_require_tokens(s, true);
+    if (r.time < 0) r.time = session_option(s, "max_seq_len", OTHERWISE_TIME);
+    if (resume) rundir_check(c->diag, c->arena, dir, s->program, &r);
+    Data *data = command_data(c, &(DataOptions){
+        .paths = r.data, .npaths = r.ndata, .valid_paths = r.valid, .nvalid_paths = r.nvalid,
+        .valid_share = 0.1, .num_tokens = command_num_tokens(s)});
+    data_require(&data->train, r.time);
+    say_warnings(c);
+    describe(c, s, &r, data);
+    compile(c, s, &r, data->valid.n > 1);
+
+    Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
+    if (resume)
+        t->state = checkpoint_load(c->diag, rundir_path(c->arena, dir, RUN_CHECKPOINT), s,
+                                   &t->moments);
+    if (resume && t->state.step >= r.steps)
+        diag_fail(c->diag, "%s is at step %lld of %lld\nhint: --steps %lld goes on", dir,
+                  (long long)t->state.step, (long long)r.steps, (long long)(2 * r.steps));
+    rundir_write(c->diag, c->arena, dir, s->program, &r);
+    TrainResult result = train(t, &(TrainOptions){
+        .dir = dir, .data = data, .batch = r.batch, .time = r.time, .resume = resume,
+        .save_every = options_integer(o, OPTION_save_every),
+        .eval_every = options_integer(o, OPTION_eval_every),
+        .log_every = options_integer(o, OPTION_log_every),
+        .out = c->quiet ? NULL : stderr, .stop = c->stop});
+    finish(c, t, &result, dir);
+    return result.stopped ? 130 : 0;
+}

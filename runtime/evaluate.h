@@ -1,0 +1,29 @@
+/* evaluate.h: the loss of a token model over a whole part of the data. */
+#ifndef RTC_RUNTIME_EVALUATE_H
+#define RTC_RUNTIME_EVALUATE_H
+
+#include "runtime/data.h"
+#include "runtime/interrupt.h"
+#include "runtime/session.h"
+
+typedef struct {
+    double loss;         /* nats per token, without the auxiliary loss */
+    double aux_loss;     /* mean over the windows */
+    int64_t tokens;      /* targets counted */
+    bool complete;       /* false: stopped before the end */
+} Evaluation;
+
+typedef struct {
+    int64_t batch, time;
+    int64_t most;        /* about how many windows, evenly spread over the part; 0: all */
+    StopFlag *stop;      /* may be NULL */
+    void (*progress)(void *ctx, size_t done, size_t windows);    /* may be NULL */
+    void *ctx;
+} EvaluateOptions;
+
+/* s->eval must have been compiled by session_compile_tokens. Every target counts once. Errors: data too short. */
+Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o);
+
+static inline double bits_per_token(double nats) { return nats * 1.4426950408889634; }
+
+#endif

@@ -1,0 +1,18 @@
+/* interrupt.h: Ctrl-C and SIGTERM for the commands: the first asks, the second ends the process.
+ *
+ * Loops read the flag between steps; nothing else may be done in a handler. Only the `rtc` command
+ * installs it: the library takes a pointer to any flag.
+ */
+#ifndef RTC_RUNTIME_INTERRUPT_H
+#define RTC_RUNTIME_INTERRUPT_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+typedef volatile sig_atomic_t StopFlag;
+
+StopFlag *interrupt_install(void);           /* 0 until asked; then the number of the signal */
+
+static inline bool stop_asked(StopFlag *stop) { return stop && *stop; }
+
+#endif

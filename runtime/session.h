@@ -1,0 +1,88 @@
+/* session.h: a model with its parameters, ready to be compiled for training or for evaluation.
+ *
+ * The training program and the evaluation program differ (`training` is static), but the parameters and
+ * states are the same: one Store serves the executables of a Session.
+ */
+#ifndef RTC_RUNTIME_SESSION_H
+#define RTC_RUNTIME_SESSION_H
+
+#include "runtime/exec.h"
+
+typedef struct {
+    const char *file;                /* FILE.rt */
+    const char *library;             /* folder of the shipped models, or NULL */
+    const char *model;               /* NULL: the last model of the file */
+    const Override *set;
+    int nset;
+    uint64_t seed;                   /* of the initial parameters */
+    CompileOptions compile;          /* device, pipeline, threads, cache, dumps; the rest is per compilation */
+} SessionOptions;
+
+/* An input, an output, a parameter or a state, as a user reads about it. */
+typedef struct {
+    const char *name;
+    DType dt;
+    bool optional;
+    int rank;
+    int64_t shape[MAX_AXES];         /* 0 where the size isn't fixed */
+    const char *dim[MAX_AXES];       /* each size as written: "batch", "512", "2*n" */
+    const char *text;                /* x[batch, time]: int */
+} ValueInfo;
+ValueInfo value_info(Arena *a, Graph *g, const char *name, DType dt, const Space *shape);
+typedef VEC(ValueInfo) ValueInfos;
+ValueInfos program_inputs(Arena *a, const Program *p);
+ValueInfos program_outputs(Arena *a, const Program *p);
+ValueInfos program_params(Arena *a, const Program *p);
+ValueInfos program_states(Arena *a, const Program *p);
+
+typedef struct {
+    Diag *diag;
+    Arena *arena;
+    SessionOptions options;
+    Program *program;                /* of training; never compiled itself, so all of it can be read */
+    VEC(Program *) compiled;
+    ValueInfos inputs, outputs;
+    VEC(const char *) init_states;   /* states that take an `init` in the first training step */
+    Store *store;
+    Executable *train, *eval;        /* NULL until compiled */
+} Session;
+
+/* Loads the model and gives parameters and states their initial values. Errors are the program's. */
+Session *session_open(Diag *d, const SessionOptions *o);
+void session_close(Session *s);
+
+const ValueInfo *session_input(const Session *s, const char *name);     /* NULL: no such input */
+bool session_has_output(const Session *s, const char *name);
+/* The value of an int option of the model; `otherwise` if it has no such option. */
+int64_t session_option(const Session *s, const char *name, int64_t otherwise);
+
+typedef struct {
+    bool training, want_grad;
+    const char *const *given;        /* inputs that will be set */
+    int ngiven;
+    const char *const *outputs;      /* NULL: all that the given inputs allow */
+    int noutputs;
+    const int64_t *sizes;            /* for cost decisions: of the free dimensions named in size_names; may be NULL */
+    const char *const *size_names;
+    int nsizes;
+} SessionCompile;
+
+/* Errors: an input that isn't given and isn't optional, a name that is no input, and the compiler's. The
+ * result belongs to the Session, which keeps one executable for training and one for evaluation. */
+Executable *session_compile(Session *s, const SessionCompile *c);
+
+/* ---- token models: x[batch, time]: int, and with `targets` also targets[batch, time]: int ---- */
+
+/* Errors, naming what the model has instead, unless the model can be fed with tokens. */
+void session_require_tokens(Session *s, bool targets);
+/* The training or evaluation program of a token model, with `loss` (and `aux_loss`) as outputs; for training with
+ * gradients. batch and time are the sizes to optimise for. */
+Executable *session_compile_tokens(Session *s, bool training, int64_t batch, int64_t time);
+/* The program for `logits` alone. */
+Executable *session_compile_logits(Session *s, int64_t time);
+/* The instance for batch rows of time tokens. */
+Instance *session_instance(Session *s, Executable *e, int64_t batch, int64_t time, bool targets);
+/* A rank-0 float output of the last run; `otherwise` if the program doesn't compute it. */
+double session_scalar(Instance *in, const char *name, double otherwise);
+
+#endif
