@@ -154,13 +154,28 @@ static double operations(Private *p, Node *n)
     return s.sum;
 }
 
+/* Is the value needed whenever the group runs? One side of a branch isn't: what it reads may be
+ * missing. */
+static bool always_needed(const Private *p, const Node *n)
+{
+    const WhenSet *own = p->w->when[n->id], *group = p->w->clusters.v[p->cluster].when;
+    for (int i = 0; i < own->n; i++) {
+        bool held = false;
+        for (int k = 0; k < group->n; k++)
+            held |=
+                edge_eq(own->w[i].cond, group->w[k].cond) && own->w[i].value == group->w[k].value;
+        if (!held) return false;
+    }
+    return true;
+}
+
 static void decide(Private *p, int at)
 {
     Grouper *w = p->w;
     Light *l = &p->lights.v[at];
     double own = elements_at(l->node, w->syms), times = 0;
     for (int i = 0; i < l->uses.n; i++) times += space_at(l->uses.v[i].reader->space, w->syms);
-    if (times < 1.5 * own) return;
+    if (times < 1.5 * own || !always_needed(p, l->node)) return;
     Node *n = l->node;
     double work = operations(p, n);
     l = light_of(p, n); /* others may have come in before it */
