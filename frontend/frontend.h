@@ -32,6 +32,8 @@ typedef struct { const char *name; StaticValue value; Loc loc; } Setting;  /* on
 
 typedef struct { const char *name, *value; } Override;    /* --set NAME=VALUE */
 
+typedef struct { const char *output, *input; } AbsentOutput;
+
 typedef struct {
     const char *model;       /* name of the model that was built */
     Graph *graph;            /* roots: OUTPUT per returned value, `aux_loss`, UPDATE per state; owns its memory */
@@ -39,6 +41,7 @@ typedef struct {
     VEC(OptionInfo) options; /* every hyper-parameter, in order of declaration */
     VEC(Setting) train;
     const char *text;        /* the model with its imports inlined: parses to the same program */
+    VEC(AbsentOutput) missing; /* outputs that were not built: they read an absent input */
     Arena *arena;
 } Program;
 
@@ -49,6 +52,8 @@ typedef struct {
     const Override *set;     /* `--set`: options, and settings of the train block (optimizer.lr=1e-3) */
     int nset;
     bool training;           /* the static `training` */
+    const char *const *absent; /* optional inputs that will not be given: `= true` ones become constants and fold, */
+    int nabsent;               /* outputs that read a `= none` one are not built (Program.missing) */
 } LoadOptions;
 
 /* Errors go to d (user_error with the place in the .rt text). */
