@@ -10,6 +10,7 @@
  *           %8 = mul %3[i0,i1] %7[i1,i2]
  *           %6[i,j] = sum over [k] %8[i0,i2,i1]
  *
+ * A constant that multiplies such a sum goes into its body: the library scales as it stores.
  * Factors beyond two are multiplied into the operand that has their axes. An operand gets a copy
  * when it is itself a product of factors, when an index isn't affine, or when no order of its axes
  * suits all its readers.
@@ -66,13 +67,43 @@ static bool is_product_sum(const Node *n)
     return n->op == OP_sum && n->dt == DT_FLOAT && n->args[0].node->op == OP_mul;
 }
 
+/* A constant factor of the body goes into *alpha; the rest is returned. */
+static Edge strip_scale(Graph *g, Edge body, const Space *space, double *alpha)
+{
+    *alpha = 1;
+    if (body.node->op != OP_mul) return body;
+    for (int i = 0; i < 2; i++) {
+        const Node *c = body.node->args[i].node;
+        if (c->op != OP_const) continue;
+        *alpha = c->attr.value.f;
+        return edge_arg(g, body, 1 - i, space);
+    }
+    return body;
+}
+
+/* alpha * sum over the reduced axes of a * b; identities would take the constant out again. */
+static Edge scaled_sum(Graph *g, const Space *space, int nout, double alpha, Edge a, Edge b)
+{
+    bool rules = g->rules_on;
+    Edge body = graph_pw2(g, OP_mul, space, a, b);
+    g->rules_on = rules && alpha == 1;
+    if (alpha != 1) body = graph_pw2(g, OP_mul, space, graph_float(g, alpha), body);
+    Edge sum = graph_reduce(g, OP_sum, space, nout, body);
+    g->rules_on = rules;
+    return sum;
+}
+
 bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c)
 {
+    double alpha;
     if (!is_product_sum(sum)) return false;
-    Edge a = edge_arg(g, sum->args[0], 0, sum->space), b = edge_arg(g, sum->args[0], 1, sum->space);
+    Edge body = strip_scale(g, sum->args[0], sum->space, &alpha);
+    if (body.node->op != OP_mul) return false;
+    Edge a = edge_arg(g, body, 0, sum->space), b = edge_arg(g, body, 1, sum->space);
     if (!contraction_axes(sum, edge_axes(a), edge_axes(b), syms, c)) return false;
     c->a = a;
     c->b = b;
+    c->alpha = alpha;
     return operand_is_plain(g, a) && operand_is_plain(g, b);
 }
 
@@ -186,6 +217,7 @@ typedef struct {
 typedef struct {
     const int64_t *syms;
     const Misplaced *copy; /* by old node id; NULL: first round */
+    const int *readers;    /* by old node id */
 } Contract;
 
 static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
@@ -201,11 +233,14 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
     Node sum = *old;
     sum.args[0] = args[0];
     const Space *space = old->space;
+    double alpha;
+    Edge body = strip_scale(g, args[0], space, &alpha);
     Factors two = {.n = 2}, all = {.n = 0};
-    for (int i = 0; i < 2; i++) two.f[i] = edge_arg(g, args[0], i, space);
+    if (body.node->op != OP_mul) return graph_renew(g, old, args);
+    for (int i = 0; i < 2; i++) two.f[i] = edge_arg(g, body, i, space);
     Sides s;
     if (!pair_factors(&two, &sum, ctx->syms, &s) &&
-        !(flatten(g, args[0], space, &all) && pair_factors(&all, &sum, ctx->syms, &s)))
+        !(flatten(g, body, space, &all) && pair_factors(&all, &sum, ctx->syms, &s)))
         return graph_renew(g, old, args);
     Edge a = operand(g, space, s.part[0], s.n[0]), b = operand(g, space, s.part[1], s.n[1]);
     if (ctx->copy) {
@@ -213,7 +248,41 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
         if (edge_axes(a) == m.a || edge_axes(a) == m.b) a = graph_copy(g, space, a);
         if (edge_axes(b) == m.a || edge_axes(b) == m.b) b = graph_copy(g, space, b);
     }
-    return graph_reduce(g, OP_sum, space, old->rank, graph_pw2(g, OP_mul, space, a, b));
+    return scaled_sum(g, space, old->rank, alpha, a, b);
+}
+
+/* constant * product, where nothing else reads the product: the library scales. */
+static bool scale_product(Contract *ctx, Graph *g, const Node *old, const Edge *args, Edge *out)
+{
+    for (int i = 0; i < 2 && old->op == OP_mul; i++) {
+        const Node *scale = args[i].node;
+        Node *sum = args[1 - i].node;
+        Contraction c;
+        if (scale->op != OP_const || ctx->readers[old->args[1 - i].node->id] != 1) continue;
+        if (!contraction_match(g, sum, ctx->syms, &c)) continue;
+        double alpha = c.alpha * scale->attr.value.f;
+        Edge e = scaled_sum(g, sum->space, sum->rank, alpha, c.a, c.b);
+        *out = edge_comp(g, e, args[1 - i].map, old->space);
+        return true;
+    }
+    return false;
+}
+
+static void count_reader(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    ((int *)ctx)[e.node->id]++;
+}
+
+static int *count_readers(Unit *u)
+{
+    Graph *g = u->graph;
+    int *readers = NEW_N(u->arena, int, g->nodes.n);
+    for (int i = 0; i < g->nodes.n; i++) node_reads(g->nodes.v[i], count_reader, readers);
+    for (int i = 0; i < g->roots.n; i++) readers[g->roots.v[i].e.node->id]++;
+    for (int i = 0; i < g->checks.n; i++)
+        if (g->checks.v[i].e.node) readers[g->checks.v[i].e.node->id]++;
+    return readers;
 }
 
 static Edge contract_node(void *ctx, Graph *g, const Node *old, const Edge *args)
@@ -223,6 +292,8 @@ static Edge contract_node(void *ctx, Graph *g, const Node *old, const Edge *args
         return args[0]; /* nothing is differentiated any more */
     if (old->op == OP_stop) return graph_copy(g, old->space, args[0]);
     now.args[0] = args[0];
+    Edge scaled;
+    if (scale_product(ctx, g, old, args, &scaled)) return scaled;
     return is_product_sum(&now) ? contract_sum(ctx, g, old, args) : graph_renew(g, old, args);
 }
 
@@ -263,12 +334,13 @@ static bool misplaced(Unit *u, const int64_t *syms, Misplaced *copy)
 void pass_contract(Unit *u)
 {
     Graph *g = u->graph;
-    Contract ctx = {.syms = hint_syms(u)};
+    Contract ctx = {.syms = hint_syms(u), .readers = count_readers(u)};
     graph_rewrite(g, contract_node, &ctx);
     for (int round = 0; round < MOST_ROUNDS; round++) {
         Misplaced *copy = NEW_N(u->arena, Misplaced, g->nodes.n);
         if (!misplaced(u, ctx.syms, copy)) break;
         ctx.copy = copy;
+        ctx.readers = count_readers(u);
         graph_rewrite(g, contract_node, &ctx);
     }
 }

@@ -312,6 +312,135 @@ static void merge(Grouper *w, int a, int b, const Pairing *p)
     merge_reach(w, a, b);
 }
 
+/* ---- merging over what lies between ---- */
+
+enum { MOST_BETWEEN = 8 };
+
+/* Clusters that together become one, in topological order: a, what lies on paths from a to b, b. */
+typedef struct {
+    int n, cluster[MOST_BETWEEN + 2];
+    int parent[(MOST_BETWEEN + 2) * MAX_AXES]; /* union-find over (cluster, block axis) */
+    bool dead[(MOST_BETWEEN + 2) * MAX_AXES];
+} Chain;
+
+static int chain_at(const Chain *c, int cluster)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->cluster[i] == cluster) return i;
+    return -1;
+}
+
+/* False if too many lie between, or one that can't be merged with anything. */
+static bool collect_between(Grouper *w, int from, int a, int b, Chain *c)
+{
+    const Ints *to = &w->clusters.v[from].to;
+    for (int i = 0; i < to->n; i++) {
+        int x = group_find(w, to->v[i]);
+        if (x == a || x == b || !bit(w->reach[x], b) || chain_at(c, x) >= 0) continue;
+        if (c->n > MOST_BETWEEN || different_times(&w->clusters.v[a], &w->clusters.v[x]))
+            return false;
+        c->cluster[c->n++] = x;
+        if (!collect_between(w, x, a, b, c)) return false;
+    }
+    return true;
+}
+
+static void sort_chain(const Grouper *w, Chain *c)
+{
+    for (int i = 0; i < c->n; i++)
+        for (int j = i + 1; j < c->n; j++)
+            if (bit(w->reach[c->cluster[j]], c->cluster[i])) {
+                int t = c->cluster[i];
+                c->cluster[i] = c->cluster[j];
+                c->cluster[j] = t;
+                j = i; /* the new one may have others before it */
+            }
+}
+
+static int chain_find(Chain *c, int x)
+{
+    while (c->parent[x] != x) x = c->parent[x] = c->parent[c->parent[x]];
+    return x;
+}
+
+static void chain_read(Grouper *w, Chain *c, int at, int reader, const Read *r)
+{
+    int k = w->cluster[r->node->id], from = k < 0 ? -1 : chain_at(c, group_find(w, k));
+    if (from < 0 || from == at) return;
+    for (int d = 0; d < r->node->rank; d++) {
+        int p = w->block[r->node->id][d], x = ix_bare_axis(r->map->ix[d]);
+        if (p < 0) continue;
+        int q = x >= 0 ? w->block[reader][x] : NONE;
+        bool same = q >= 0 && ix_proves_eq(w->g, w->clusters.v[c->cluster[from]].ext[p],
+                                           w->clusters.v[c->cluster[at]].ext[q]);
+        int own = from * MAX_AXES + p;
+        if (same)
+            c->parent[chain_find(c, own)] = chain_find(c, at * MAX_AXES + q);
+        else
+            c->dead[own] = true;
+    }
+}
+
+/* Is the class one axis of every cluster, and read at other places by none? */
+static bool shared_class(const Grouper *w, Chain *c, int root)
+{
+    for (int i = 0; i < c->n; i++) {
+        int here = 0;
+        for (int x = 0; x < w->clusters.v[c->cluster[i]].nblock; x++) {
+            if (chain_find(c, i * MAX_AXES + x) != root) continue;
+            here++;
+            if (c->dead[i * MAX_AXES + x]) return false;
+        }
+        if (here != 1) return false;
+    }
+    return true;
+}
+
+static bool chain_has_blocks(Grouper *w, Chain *c)
+{
+    double need = 1, blocks = 1, work = 0;
+    int members = 0;
+    for (int i = 0; i < COUNT(c->parent); i++) {
+        c->parent[i] = i;
+        c->dead[i] = false;
+    }
+    for (int i = 0; i < c->n; i++) {
+        const Cluster *cl = &w->clusters.v[c->cluster[i]];
+        double own = cluster_blocks(w, cl);
+        if (own > need) need = own;
+        work += cluster_work(w, cl);
+        members += cl->members.n;
+        for (int m = 0; m < cl->members.n; m++)
+            for (int k = 0; k < w->reads[cl->members.v[m]].n; k++)
+                chain_read(w, c, i, cl->members.v[m], &w->reads[cl->members.v[m]].v[k]);
+    }
+    const Cluster *first = &w->clusters.v[c->cluster[0]];
+    for (int x = 0; x < first->nblock; x++)
+        if (shared_class(w, c, chain_find(c, x))) blocks *= size_at(first->ext[x], w->syms);
+    if (need > ENOUGH_BLOCKS) need = ENOUGH_BLOCKS;
+    return members <= MOST_MEMBERS && (blocks >= need || work <= SMALL_WORK);
+}
+
+/* Small statistics between two large values (layer norm's mean) mustn't keep these apart. */
+static bool merge_chain(Grouper *w, int a, int b)
+{
+    Chain c = {.n = 1, .cluster = {a}};
+    if (different_times(&w->clusters.v[a], &w->clusters.v[b])) return false;
+    if (!collect_between(w, a, a, b, &c) || c.n == 1) return false;
+    c.cluster[c.n++] = b;
+    sort_chain(w, &c);
+    if (!chain_has_blocks(w, &c)) return false;
+    bool merged = false;
+    for (int i = 1; i < c.n; i++) {
+        Pairing p;
+        int x = group_find(w, c.cluster[i]), into = group_find(w, a);
+        if (x == into || obstacle(w, into, x, &p)) continue;
+        merge(w, into, x, &p);
+        merged = true;
+    }
+    return merged;
+}
+
 /* ---- what to try ---- */
 
 typedef struct {
@@ -350,6 +479,22 @@ static void add_candidates(Grouper *w, int id, Candidates *out)
             vec_push(w->a, out, (Candidate){0.9 * bytes, r->v[i], r->v[i + 1]});
 }
 
+static bool try_merge(Grouper *w, const Candidate *c)
+{
+    int a = group_find(w, w->cluster[c->a]), b = group_find(w, w->cluster[c->b]);
+    Pairing p;
+    if (a == b) return false;
+    if (bit(w->reach[b], a)) {
+        int t = a;
+        a = b;
+        b = t;
+    }
+    if (third_between(w, a, b)) return merge_chain(w, a, b);
+    if (obstacle(w, a, b, &p)) return false;
+    merge(w, a, b, &p);
+    return true;
+}
+
 void group_merge(Grouper *w)
 {
     for (int i = 0; i < w->g->nodes.n; i++)
@@ -362,19 +507,6 @@ void group_merge(Grouper *w)
     bool merged = true;
     for (int round = 0; merged && round < MOST_ROUNDS; round++) {
         merged = false;
-        for (int i = 0; i < all.n; i++) {
-            int a = group_find(w, w->cluster[all.v[i].a]),
-                b = group_find(w, w->cluster[all.v[i].b]);
-            Pairing p;
-            if (a == b) continue;
-            if (bit(w->reach[b], a)) {
-                int t = a;
-                a = b;
-                b = t;
-            }
-            if (obstacle(w, a, b, &p)) continue;
-            merge(w, a, b, &p);
-            merged = true;
-        }
+        for (int i = 0; i < all.n; i++) merged |= try_merge(w, &all.v[i]);
     }
 }
