@@ -79,6 +79,7 @@ DType value_dtype(Builder *b, Value v, Loc loc);          /* of anything but str
 bool value_known(Builder *b, Value v, bool *truth);       /* a bool, static or constant */
 const char *value_what(Builder *b, Value v);              /* "an int", "a tensor [b, t]" */
 const char *shape_text(Builder *b, const Space *shape, const char *const *dim);
+const char *indexed_text(Builder *b, const char *name, Value tensor); /* "y[b, t]" */
 const char *axes_text(Builder *b, int n, Axis *const *axis);
 Edge value_edge(Builder *b, Value v, DType like, Loc loc); /* of a scalar: over no axes; of graph values: its edge */
 

@@ -114,7 +114,7 @@ RTC_NORETURN static void out_of_range(const Read *r, int k, const Ix *ix, const 
     Builder *b = r->f->b;
     Graph *g = b->g;
     const Ix *ext = r->base.tensor.shape->ext[k];
-    const char *what = diag_slice(b->d, r->loc[k]), *access = expr_text(b, r->e);
+    const char *what = diag_slice(b->d, r->loc[k]), *access = indexed_text(b, r->text, r->base);
     const char *axis =
         r->base.tensor.dim && r->base.tensor.dim[k] ? r->base.tensor.dim[k] : "this axis";
     const char *hint = arena_printf(b->a, "\nhint: say what it is there: add `else VALUE`");

@@ -133,14 +133,14 @@ bool cond_known(Frame *f, const Expr *e, bool *truth, Edge *cond)
     if (value_known(b, v, truth)) return true;
     bool scalar = v.kind == V_ELEM && v.elem.n == 0 && v.elem.e.node->dt == DT_BOOL;
     if (!scalar || !host_known(b, v.elem.e)) {
-        const char *shape = v.kind == V_TENSOR ? shape_text(b, v.tensor.shape, v.tensor.dim)
+        const char *shape = v.kind == V_TENSOR ? indexed_text(b, "", v)
                             : v.kind == V_ELEM ? axes_text(b, v.elem.n, v.elem.axis)
                                                : "";
         const char *t = expr_text(b, e);
         user_error(
             b->d, e->loc,
-            "`%s` is a tensor %s, known only on the device\nexpected: `if` takes options and "
-            "sizes\nhint: choose element by element: `where(%s, .., ..)`",
+            "`%s` is a tensor `%s`, known only on the device: `where(%s, ..)`; `if` takes options "
+            "and sizes",
             t, shape, t);
     }
     *cond = v.elem.e;
@@ -269,19 +269,6 @@ static Value eval_kind(Frame *f, const Expr *e)
     return value_binary(f->b, e->binary.op, x, eval(f, e->binary.b), e->loc);
 }
 
-/* The indices over which a tensor of this rank would be written, for a hint: `y[b, t]`. */
-static const char *indexed_text(Builder *b, const Expr *e, Value v)
-{
-    Str s = {.arena = b->a};
-    str_printf(&s, "%s[", expr_text(b, e));
-    for (int i = 0; i < v.tensor.shape->n; i++) {
-        const char *dim = v.tensor.dim && v.tensor.dim[i] ? v.tensor.dim[i] : "i";
-        str_printf(&s, "%s%s", i ? ", " : "", dim);
-    }
-    str_add(&s, "]");
-    return s.s;
-}
-
 Value eval(Frame *f, const Expr *e)
 {
     Builder *b = f->b;
@@ -298,9 +285,8 @@ Value eval(Frame *f, const Expr *e)
     Value v = eval_kind(f, e);
     b->g->loc = before;
     if (f->element && v.kind == V_TENSOR) {
-        const char *t = expr_text(b, e);
-        user_error(b->d, e->loc, "`%s` is a whole tensor %s where an element is needed\nhint: `%s`",
-                   t, shape_text(b, v.tensor.shape, v.tensor.dim), indexed_text(b, e, v));
+        const char *t = indexed_text(b, expr_text(b, e), v);
+        user_error(b->d, e->loc, "`%s` is a whole tensor where an element is needed: `%s`", t, t);
     }
     return v;
 }

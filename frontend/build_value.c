@@ -77,6 +77,18 @@ const char *shape_text(Builder *b, const Space *shape, const char *const *dim)
     return s.s;
 }
 
+const char *indexed_text(Builder *b, const char *name, Value v)
+{
+    Str s = {.arena = b->a};
+    str_printf(&s, "%s[", name);
+    for (int i = 0; i < v.tensor.shape->n; i++) {
+        const char *dim = v.tensor.dim && v.tensor.dim[i] ? v.tensor.dim[i] : "_";
+        str_printf(&s, "%s%s", i ? ", " : "", dim);
+    }
+    str_add(&s, "]");
+    return s.s;
+}
+
 const char *axes_text(Builder *b, int n, Axis *const *axis)
 {
     Str s = {.arena = b->a};
