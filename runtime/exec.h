@@ -1,6 +1,6 @@
 /* exec.h: programs compiled, given sizes, run.
  *
- *     Store *s = store_new(d, program);              parameters, gradients, states; shared by executables
+ *     Store *s = store_new(d, program);               parameters, gradients, states; shared by executables
  *     store_init(s, program, seed);
  *     Executable *e = exec_compile(d, program, s, &options);
  *     Instance *in = exec_instance(e, dims);          for concrete free dimensions; memoised
@@ -69,6 +69,7 @@ typedef struct {
     int nabsent;
     const char *pipeline;            /* NULL: the default of the device */
     int threads;                     /* 0: the CPUs this process may use */
+    const char *isa;                 /* "avx512", "avx2", "baseline"; NULL: the best this CPU has */
     CacheOptions cache;
     int64_t hint_default;            /* 0: 1024; a free dimension for cost decisions ... */
     const char *const *hint_name;    /* ... unless named here */

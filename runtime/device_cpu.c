@@ -1,0 +1,402 @@
+/* device_cpu.c: plans on the host: kernels by the C compiler, products by oneDNN, a team of threads.
+ *
+ * One parallel region per run. Every thread walks through the steps; the work of a step is handed out in pieces from a
+ * counter, and a barrier ends it. Which thread does a piece changes nothing: a piece's result doesn't depend on others.
+ */
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#include "runtime/cc.h"
+#include "runtime/compile.h"
+#include "runtime/product.h"
+
+/* ---- memory: one block, grown to the largest instance, touched once ---- */
+
+typedef struct { char *p; size_t bytes; } Block;
+
+static void block_free(Block *b)
+{
+    if (b->p) munmap(b->p, b->bytes);
+    *b = (Block){0};
+}
+
+/* Filled with bytes that are NaN as floats: what a program reads before it wrote it shows. */
+static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
+{
+    if (bytes <= b->bytes) return;
+    block_free(b);
+    size_t huge = (size_t)2 << 20;
+    if (!size_add(bytes, huge - 1, &bytes)) diag_oom(d);
+    bytes = bytes / huge * huge;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
+    madvise(p, bytes, MADV_HUGEPAGE);
+    memset(p, 0xff, bytes);
+    *b = (Block){p, bytes};
+}
+
+/* ---- what the device keeps ---- */
+
+typedef struct {
+    CcObjects objects;
+    KernelFn *fn;            /* by kernel */
+    Block arena, scratch, stage; /* temporaries; per thread; gradients of later micro-steps */
+    int64_t late;            /* allocations after an instance's first run */
+} Cpu;
+
+typedef struct {
+    const float *a, *b;
+    float *c;
+} Operands;
+
+typedef struct {
+    int64_t *n;              /* values of the plan's ints */
+    size_t *offset;          /* by buffer, in the arena */
+    void **home;             /* by buffer: where it lies for good, or NULL */
+    StoreEntry **grad;       /* by buffer: the parameter whose gradient it is, alone; or NULL */
+    size_t *stage;           /* ... and its offset in the stage */
+    size_t stage_bytes, scratch_bytes;
+    void **ptr;              /* by buffer: where it lies in this run */
+    void ***table;           /* by step: pointers of its buffers */
+    int64_t **arg;           /* by step: integer arguments */
+    int64_t *pieces, *chunk; /* by step: units of work, and how many are taken at once */
+    ProductCall *product;    /* by step */
+    atomic_llong *next;      /* by step: first unit not taken */
+    unsigned char fresh;
+} Placed;
+
+/* ---- preparing ---- */
+
+static void prepare(Executable *e, const CompileOptions *o)
+{
+    Cpu *c = NEW(e->arena, Cpu);
+    Plan *p = e->plan;
+    e->dev = c;
+    enum { UNITS = 16 };
+    const char *text[UNITS];
+    int n = plan_sources(p, UNITS, text);
+    CcOptions cc = {.isa = o->isa, .cache = o->cache, .jobs = e->threads};
+    c->objects = cc_compile(e->diag, e->arena, &cc, text, n);
+    e->cached = c->objects.compiled == 0;
+    c->fn = NEW_N(e->arena, KernelFn, p->kernels.n + 1);
+    for (int i = 0; i < p->kernels.n; i++) {
+        void *f = cc_symbol(&c->objects, p->kernels.v[i].name);
+        if (!f) diag_bug(e->diag, "kernel %s isn't in the compiled objects", p->kernels.v[i].name);
+        memcpy(&c->fn[i], &f, sizeof f);
+    }
+}
+
+static void drop(Executable *e)
+{
+    Cpu *c = e->dev;
+    if (!c) return;
+    cc_close(&c->objects);
+    block_free(&c->arena);
+    block_free(&c->scratch);
+    block_free(&c->stage);
+}
+
+/* ---- placing ---- */
+
+static size_t buffer_bytes(const Plan *p, const Placed *pl, int i)
+{
+    const PlanBuffer *b = &p->buffers.v[i];
+    return (size_t)pl->n[b->count] * (b->dt == DT_BOOL ? 1 : 4);
+}
+
+static void check_counts(Instance *in, const Placed *pl)
+{
+    const Plan *p = in->e->plan;
+    for (int i = 0; i < p->buffers.n; i++)
+        if (pl->n[p->buffers.v[i].count] < 0 || pl->n[p->buffers.v[i].count] > (int64_t)1 << 40)
+            diag_fail(in->e->diag, "at these sizes a tensor has more than 2^40 elements");
+}
+
+static void *leaf_home(Instance *in, const PlanBuffer *b)
+{
+    Executable *e = in->e;
+    if (b->cls == PB_INPUT) {
+        for (int i = 0; i < e->ninput; i++)
+            if (!strcmp(e->input[i].name, b->name)) return in->input[i].data;
+        diag_bug(e->diag, "input `%s` has no place", b->name);
+    }
+    if (!e->store) diag_fail(e->diag, "the program has parameters, but there is no store of them");
+    StoreEntry *s = b->cls == PB_PARAM ? store_param(e->store, b->name) : store_state(e->store, b->name);
+    if (!s) diag_bug(e->diag, "`%s` isn't in the store", b->name);
+    return (b->cls == PB_PARAM ? e->store->value : e->store->state_value) + s->offset;
+}
+
+/* Gradients of parameters that are computed into buffers of their own go straight to the store. */
+static void find_grads(Instance *in, Placed *pl)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    int *users = NEW_N(e->arena, int, p->buffers.n + 1);
+    for (int i = 0; i < p->roots.n; i++) users[p->roots.v[i].buf]++;
+    for (int i = 0; i < p->roots.n; i++) {
+        const PlanRoot *r = &p->roots.v[i];
+        StoreEntry *s = r->kind == ROOT_GRAD && e->store ? store_param(e->store, r->name) : NULL;
+        if (!s || users[r->buf] != 1 || p->buffers.v[r->buf].cls != PB_TEMP) continue;
+        pl->grad[r->buf] = s;
+        pl->stage[r->buf] = pl->stage_bytes;
+        pl->stage_bytes += (buffer_bytes(p, pl, r->buf) + 63) / 64 * 64;
+    }
+}
+
+static void place_buffers(Instance *in, Placed *pl)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    int n = p->buffers.n, k = 0;
+    Extent *ext = NEW_N(e->arena, Extent, n + 1);
+    int *which = NEW_N(e->arena, int, n + 1);
+    for (int i = 0; i < n; i++) {
+        const PlanBuffer *b = &p->buffers.v[i];
+        size_t bytes = buffer_bytes(p, pl, i);
+        if (b->cls == PB_HOST) pl->home[i] = arena_alloc(e->arena, bytes + 64);
+        else if (b->cls == PB_FRESH) pl->home[i] = &pl->fresh;
+        else if (b->cls != PB_TEMP) pl->home[i] = leaf_home(in, b);
+        if (b->cls != PB_TEMP || b->first < 0 || pl->grad[i]) continue;
+        which[k] = i;
+        ext[k++] = (Extent){.bytes = bytes, .first = b->first, .last = b->last};
+    }
+    in->arena_bytes = memplan(ext, k, e->arena);
+    in->arena_lower = memplan_lower_bound(ext, k, e->arena);
+    for (int i = 0; i < k; i++) pl->offset[which[i]] = ext[i].offset;
+}
+
+/* Enough work per piece that handing it out costs nothing, and enough pieces to share. */
+static int64_t chunk_of(const Step *s, int64_t blocks, int threads)
+{
+    double least = 20000 / (s->cost > 1 ? s->cost : 1);
+    int64_t share = blocks / (threads * 8), chunk = least < 1 ? 1 : (int64_t)least + 1;
+    return chunk > share ? chunk : share;
+}
+
+static void place_steps(Instance *in, Placed *pl)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    for (int i = 0; i < p->steps.n; i++) {
+        const Step *s = &p->steps.v[i];
+        pl->table[i] = NEW_N(e->arena, void *, s->nbuf + 1);
+        pl->arg[i] = NEW_N(e->arena, int64_t, s->nint + 1);
+        for (int k = 0; k < s->nint; k++) pl->arg[i][k] = pl->n[s->arg[k]];
+        if (s->kind == STEP_PRODUCT) {
+            pl->product[i] = product_call(&s->product, pl->n);
+            pl->pieces[i] = pl->product[i].pieces, pl->chunk[i] = 1;
+            continue;
+        }
+        pl->pieces[i] = pl->n[s->blocks];
+        pl->chunk[i] = chunk_of(s, pl->pieces[i], e->threads);
+        if ((size_t)pl->n[s->scratch] > pl->scratch_bytes) pl->scratch_bytes = (size_t)pl->n[s->scratch];
+    }
+}
+
+static void place(Instance *in)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    Cpu *c = e->dev;
+    Arena *a = e->arena;
+    int nb = p->buffers.n + 1, ns = p->steps.n + 1;
+    Placed *pl = NEW(a, Placed);
+    *pl = (Placed){.n = NEW_N(a, int64_t, p->ints.n + 1), .offset = NEW_N(a, size_t, nb), .home = NEW_N(a, void *, nb),
+                   .grad = NEW_N(a, StoreEntry *, nb), .stage = NEW_N(a, size_t, nb), .ptr = NEW_N(a, void *, nb),
+                   .table = NEW_N(a, void **, ns), .arg = NEW_N(a, int64_t *, ns), .pieces = NEW_N(a, int64_t, ns),
+                   .chunk = NEW_N(a, int64_t, ns), .product = NEW_N(a, ProductCall, ns),
+                   .next = NEW_N(a, atomic_llong, ns)};
+    for (int i = 0; i < p->ints.n; i++) pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = in->dims});
+    check_counts(in, pl);
+    find_grads(in, pl);
+    place_buffers(in, pl);
+    place_steps(in, pl);
+    in->nprofile = p->steps.n;
+    in->profile = NEW_N(a, StepProfile, ns);
+    for (int i = 0; i < p->steps.n; i++) {
+        const Step *s = &p->steps.v[i];
+        in->profile[i] = (StepProfile){.what = s->what, .group = s->group, .phase = s->phase, .loc = s->loc};
+    }
+    block_grow(e->diag, &c->arena, in->arena_bytes, "the arena");
+    pl->scratch_bytes = (pl->scratch_bytes + 4095 + 128) / 4096 * 4096;
+    block_grow(e->diag, &c->scratch, pl->scratch_bytes * (size_t)e->threads, "scratch memory");
+    in->dev = pl;
+}
+
+/* ---- running ---- */
+
+/* Where every buffer lies now: gradients in the store, or beside it when they are to be added. */
+static void bind(Instance *in, Placed *pl)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    Cpu *c = e->dev;
+    bool add = e->store && e->store->micro_steps > 0 && pl->stage_bytes;
+    if (add && pl->stage_bytes > c->stage.bytes) {
+        block_grow(e->diag, &c->stage, pl->stage_bytes, "the sum of gradients");
+        c->late++;
+    }
+    for (int i = 0; i < p->buffers.n; i++) {
+        if (pl->home[i]) pl->ptr[i] = pl->home[i];
+        else if (pl->grad[i]) pl->ptr[i] = add ? (void *)(c->stage.p + pl->stage[i]) : e->store->grad + pl->grad[i]->offset;
+        else pl->ptr[i] = c->arena.p + pl->offset[i];
+    }
+    for (int i = 0; i < p->steps.n; i++) {
+        const Step *s = &p->steps.v[i];
+        for (int k = 0; k < s->nbuf; k++) pl->table[i][k] = pl->ptr[s->buf[k]];
+        atomic_store_explicit(&pl->next[i], 0, memory_order_relaxed);
+    }
+}
+
+static bool flag_of(const Placed *pl, int buf) { return *(const unsigned char *)pl->ptr[buf] != 0; }
+
+static bool runs(const Placed *pl, const Step *s)
+{
+    for (int i = 0; i < s->nwhen; i++)
+        if (flag_of(pl, s->when[i].buf) != s->when[i].value) return false;
+    return true;
+}
+
+typedef struct {
+    Instance *in;
+    Placed *pl;
+    const RunOptions *o;
+    atomic_int arrived, turn;
+    int threads;
+} Team;
+
+/* Waits for the team: a short spin, then the core is given away. */
+static void team_wait(Team *t)
+{
+    if (t->threads == 1) return;
+    int turn = atomic_load_explicit(&t->turn, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) == t->threads - 1) {
+        atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&t->turn, turn + 1, memory_order_release);
+        return;
+    }
+    for (int i = 0; atomic_load_explicit(&t->turn, memory_order_acquire) == turn; i++) {
+        if (i >= 4000) sched_yield();
+#if defined(__SSE2__)
+        else _mm_pause();
+#endif
+    }
+}
+
+static void do_step(Team *t, int i, char *scratch)
+{
+    Placed *pl = t->pl;
+    Cpu *c = t->in->e->dev;
+    const Step *s = &t->in->e->plan->steps.v[i];
+    int64_t n = pl->pieces[i], chunk = pl->chunk[i];
+    KernelArgs args = {pl->table[i], pl->arg[i], t->o->seed, t->o->step};
+    for (;;) {
+        int64_t from = atomic_fetch_add_explicit(&pl->next[i], chunk, memory_order_relaxed);
+        if (from >= n) return;
+        int64_t to = from + chunk < n ? from + chunk : n;
+        if (s->kind == STEP_KERNEL) c->fn[s->kernel](&args, from, to, scratch);
+        else product_piece(&pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0], from);
+    }
+}
+
+static void walk(Team *t, int me)
+{
+    Executable *e = t->in->e;
+    Cpu *c = e->dev;
+    const Plan *p = e->plan;
+    char *scratch = c->scratch.p + t->pl->scratch_bytes * (size_t)me;
+    double begin = t->o->profile ? seconds_now() : 0;
+    for (int i = p->host_steps; i < p->steps.n; i++) {
+        if (!runs(t->pl, &p->steps.v[i])) continue;
+        do_step(t, i, scratch);
+        team_wait(t);
+        if (!t->o->profile || me) continue;
+        double now = seconds_now();
+        t->in->profile[i].seconds += now - begin, t->in->profile[i].runs++;
+        begin = now;
+    }
+}
+
+/* Small numbers are 0 in kernels: denormals cost a hundred times as much. */
+static unsigned flush_denormals(void)
+{
+#if defined(__SSE2__)
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+#else
+    return 0;
+#endif
+}
+
+static void restore_denormals(unsigned before)
+{
+#if defined(__SSE2__)
+    _mm_setcsr(before);
+#else
+    (void)before;
+#endif
+}
+
+static void run_team(Team *t)
+{
+    int want = t->in->e->threads;
+#pragma omp parallel num_threads(want)
+    {
+        unsigned before = flush_denormals();
+        int nested = omp_get_max_threads();
+#pragma omp single
+        t->threads = omp_get_num_threads();
+        omp_set_num_threads(1);              /* the library's calls inside */
+        walk(t, omp_get_thread_num());
+        omp_set_num_threads(nested);
+        restore_denormals(before);
+    }
+}
+
+static void check_values(Instance *in, const Placed *pl)
+{
+    const Plan *p = in->e->plan;
+    for (int i = 0; i < p->checks.n; i++)
+        if (p->checks.v[i].flag >= 0 && flag_of(pl, p->checks.v[i].flag)) check_failed(in->e, p->checks.v[i].check);
+}
+
+static void collect(Instance *in, const Placed *pl)
+{
+    Executable *e = in->e;
+    const Plan *p = e->plan;
+    for (int i = 0; i < p->roots.n; i++) {
+        const PlanRoot *r = &p->roots.v[i];
+        void *at = pl->ptr[r->buf];
+        in->root[i].data = at;
+        if (!e->store) continue;
+        if (r->kind == ROOT_GRAD && store_param(e->store, r->name))
+            store_add_grad(e->store, r->name, at, in->root[i].count, r->reached < 0 || flag_of(pl, r->reached));
+        if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, at);
+    }
+}
+
+static void run(Instance *in, const RunOptions *o)
+{
+    Placed *pl = in->dev;
+    const Plan *p = in->e->plan;
+    Cpu *c = in->e->dev;
+    bind(in, pl);
+    pl->fresh = o->fresh;
+    Team t = {.in = in, .pl = pl, .o = o, .threads = 1};
+    for (int i = 0; i < p->host_steps; i++)
+        if (runs(pl, &p->steps.v[i])) do_step(&t, i, c->scratch.p);
+    check_values(in, pl);
+    run_team(&t);
+    collect(in, pl);
+    in->late = c->late;
+}
+
+const Device device_cpu = {.name = "cpu", .what = "C kernels for this CPU, oneDNN for products", .planned = true,
+                           .prepare = prepare, .place = place, .run = run, .drop = drop};

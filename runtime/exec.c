@@ -1,0 +1,323 @@
+/* exec.c: sizes, inputs and results of compiled programs; the devices do the rest. Contract: exec.h. */
+#include <inttypes.h>
+#include <time.h>
+
+#include "runtime/device.h"
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void check_failed(Executable *e, const Check *c) { user_error(e->diag, c->loc, "%s", c->text); }
+
+/* ---- what there is ---- */
+
+int exec_ndims(const Executable *e) { return e->unit->graph->syms.n; }
+const char *exec_dim_name(const Executable *e, int i) { return e->unit->graph->syms.v[i].name; }
+int exec_ninputs(const Executable *e) { return e->ninput; }
+
+const char *exec_input_name(const Executable *e, int i, DType *dt, bool *optional)
+{
+    *dt = e->input[i].dt, *optional = e->input[i].optional;
+    return e->input[i].name;
+}
+
+int exec_nroots(const Executable *e) { return e->plan ? e->plan->roots.n : e->unit->graph->roots.n; }
+
+RootKind exec_root(const Executable *e, int i, const char **name, const Space **space, DType *dt)
+{
+    if (e->plan) {
+        const PlanRoot *r = &e->plan->roots.v[i];
+        *name = r->name, *space = r->space, *dt = r->dt;
+        return r->kind;
+    }
+    const Root *r = &e->unit->graph->roots.v[i];
+    *name = r->name, *space = r->space, *dt = r->e.node->dt;
+    return r->kind;
+}
+
+/* The i-th root of a kind, or the one of that name; -1: none. */
+static int find_root(const Executable *e, RootKind kind, int nth, const char *name)
+{
+    const char *n;
+    const Space *s;
+    DType dt;
+    for (int i = 0; i < exec_nroots(e); i++)
+        if (exec_root(e, i, &n, &s, &dt) == kind && (name ? !strcmp(n, name) : nth-- == 0)) return i;
+    return -1;
+}
+
+int exec_noutputs(const Executable *e)
+{
+    int n = 0;
+    while (find_root(e, ROOT_OUTPUT, n, NULL) >= 0) n++;
+    return n;
+}
+
+const char *exec_output_name(const Executable *e, int i)
+{
+    const char *name;
+    const Space *s;
+    DType dt;
+    exec_root(e, find_root(e, ROOT_OUTPUT, i, NULL), &name, &s, &dt);
+    return name;
+}
+
+Unit *exec_unit(Executable *e) { return e->unit; }
+const Plan *exec_plan(const Executable *e) { return e->plan; }
+
+/* ---- sizes ---- */
+
+static int input_find(const Executable *e, const char *name)
+{
+    for (int i = 0; i < e->ninput; i++)
+        if (!strcmp(e->input[i].name, name)) return i;
+    return -1;
+}
+
+static int input_named(const Executable *e, const char *name)
+{
+    int i = input_find(e, name);
+    if (i >= 0) return i;
+    const char **names = NEW_N(e->arena, const char *, e->ninput + 1);
+    for (int k = 0; k < e->ninput; k++) names[k] = e->input[k].name;
+    const char *near = nearest_word(name, names, e->ninput);
+    if (near) diag_fail(e->diag, "the program reads no input `%s`\nhint: did you mean `%s`?", name, near);
+    diag_fail(e->diag, "the program reads no input `%s`", name);
+}
+
+static const char *shape_text(const Executable *e, int rank, const int64_t *shape)
+{
+    Str s = {.arena = e->arena};
+    str_add(&s, "[");
+    for (int i = 0; i < rank; i++) str_printf(&s, "%s%" PRId64, i ? ", " : "", shape[i]);
+    str_add(&s, "]");
+    return s.s;
+}
+
+static const char *space_text(const Executable *e, const Space *sp)
+{
+    Str s = {.arena = e->arena};
+    str_add(&s, "[");
+    for (int i = 0; i < sp->n; i++) str_printf(&s, "%s%s", i ? ", " : "", ix_text(e->unit->graph, sp->ext[i]));
+    str_add(&s, "]");
+    return s.s;
+}
+
+/* Does every free dimension in `ext` but at most one have a size? That one, or -1; -2: more. */
+static int one_unknown(const Ix *ext, const int64_t *dims)
+{
+    int unknown = -1;
+    for (int i = 0; i < ext->nterm; i++)
+        for (int k = 0; k < ext->t[i].n; k++) {
+            const Atom *f = ext->t[i].f[k];
+            if (f->kind != AT_SYM) return -2;
+            if (dims[f->id]) continue;
+            if (unknown >= 0 && unknown != f->id) return -2;
+            unknown = f->id;
+        }
+    return unknown;
+}
+
+/* The value of the unknown for which ext is `size`, by trying: ext is linear in it if two steps are equal. */
+static int64_t solve_linear(const Ix *ext, int unknown, int64_t *dims, int64_t size)
+{
+    int64_t at[3], save = dims[unknown];
+    for (int k = 0; k < 3; k++) {
+        dims[unknown] = k + 1;
+        at[k] = ix_eval(ext, &(IxEnv){.syms = dims});
+    }
+    dims[unknown] = save;
+    int64_t step = at[1] - at[0];
+    if (step == 0 || at[2] - at[1] != step || (size - at[0]) % step != 0) return 0;
+    return (size - at[0]) / step + 1;
+}
+
+static void check_rank(const Executable *e, const char *name, const Space *sp, int rank, const int64_t *shape)
+{
+    if (rank != sp->n)
+        diag_fail(e->diag, "input `%s` has %d axes\nexpected: %s\nfound: %s", name, rank, space_text(e, sp),
+                  shape_text(e, rank, shape));
+}
+
+void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
+{
+    memset(dims, 0, sizeof *dims * (size_t)exec_ndims(e));
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = 0; i < n; i++) {
+            const Space *sp = e->input[input_named(e, in[i].name)].space;
+            check_rank(e, in[i].name, sp, in[i].rank, in[i].shape);
+            for (int k = 0; k < sp->n; k++) {
+                int unknown = one_unknown(sp->ext[k], dims);
+                int64_t v = unknown < 0 ? 0 : solve_linear(sp->ext[k], unknown, dims, in[i].shape[k]);
+                if (v > 0) dims[unknown] = v, again = true;
+            }
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        const Space *sp = e->input[input_named(e, in[i].name)].space;
+        for (int k = 0; k < sp->n; k++)
+            if (one_unknown(sp->ext[k], dims) == -1 &&
+                ix_eval(sp->ext[k], &(IxEnv){.syms = dims}) != in[i].shape[k])
+                diag_fail(e->diag, "input `%s` has the wrong size along axis %d\nexpected: %s\nfound: %s", in[i].name, k,
+                          space_text(e, sp), shape_text(e, in[i].rank, in[i].shape));
+    }
+}
+
+/* ---- instances ---- */
+
+static void check_sizes(Executable *e, const int64_t *dims)
+{
+    Graph *g = e->unit->graph;
+    for (int i = 0; i < g->syms.n; i++)
+        if (dims[i] < 1 || dims[i] > INT32_MAX)
+            diag_fail(e->diag, "the size `%s` is %" PRId64 "; sizes lie in 1..%d", g->syms.v[i].name, dims[i], INT32_MAX);
+    for (int i = 0; i < g->checks.n; i++) {
+        const Check *c = &g->checks.v[i];
+        if (c->kind != CHECK_EQ0 && c->kind != CHECK_GE0) continue;
+        int64_t v = ix_eval(c->ix, &(IxEnv){.syms = dims});
+        if (c->kind == CHECK_EQ0 ? v != 0 : v < 0) check_failed(e, c);
+    }
+}
+
+static void place_inputs(Instance *in)
+{
+    Executable *e = in->e;
+    in->input = NEW_N(e->arena, InputData, e->ninput + 1);
+    for (int i = 0; i < e->ninput; i++) {
+        InputData *d = &in->input[i];
+        const Space *sp = e->input[i].space;
+        d->count = 1;
+        for (int k = 0; k < sp->n; k++) {
+            d->shape[k] = ix_eval(sp->ext[k], &(IxEnv){.syms = in->dims});
+            if (__builtin_mul_overflow(d->count, d->shape[k], &d->count) || d->count > INT64_MAX / 4)
+                diag_fail(e->diag, "input `%s` is too large", e->input[i].name);
+        }
+        d->data = arena_alloc(e->arena, (size_t)d->count * (e->input[i].dt == DT_BOOL ? 1 : 4));
+    }
+}
+
+static void describe_roots(Instance *in)
+{
+    Executable *e = in->e;
+    int n = exec_nroots(e);
+    in->root = NEW_N(e->arena, Value, n + 1);
+    in->root_data = NEW_N(e->arena, void *, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char *name;
+        const Space *sp;
+        Value *v = &in->root[i];
+        exec_root(e, i, &name, &sp, &v->dt);
+        v->rank = sp->n, v->count = 1;
+        for (int k = 0; k < sp->n; k++) {
+            v->shape[k] = ix_eval(sp->ext[k], &(IxEnv){.syms = in->dims});
+            v->count *= v->shape[k];
+        }
+    }
+}
+
+Instance *exec_instance(Executable *e, const int64_t *dims)
+{
+    double begin = seconds_now();
+    size_t bytes = sizeof *dims * (size_t)exec_ndims(e);
+    for (Instance *in = e->instances; in; in = in->next)
+        if (!memcmp(in->dims, dims, bytes)) return in;
+    check_sizes(e, dims);
+    Instance *in = NEW(e->arena, Instance);
+    in->e = e, in->arena = e->arena;
+    in->dims = arena_copy(e->arena, dims, bytes);
+    place_inputs(in);
+    describe_roots(in);
+    e->device->place(in);
+    in->next = e->instances, e->instances = in;
+    in->seconds = seconds_now() - begin;
+    return in;
+}
+
+/* ---- inputs ---- */
+
+static const char *const type_name[] = {"float", "int", "bool"};
+
+static void input_convert(void *to, DType dt, const void *from, DType given, int64_t n)
+{
+    if (dt == given) {
+        memcpy(to, from, (size_t)n * (dt == DT_BOOL ? 1 : 4));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        int32_t v = given == DT_INT ? ((const int32_t *)from)[i] : ((const uint8_t *)from)[i];
+        if (dt == DT_FLOAT) ((float *)to)[i] = (float)v;
+        else if (dt == DT_INT) ((int32_t *)to)[i] = v;
+        else ((uint8_t *)to)[i] = v != 0;
+    }
+}
+
+void exec_input(Instance *in, const char *name, DType dt, int rank, const int64_t *shape, const void *data)
+{
+    Executable *e = in->e;
+    int i = input_named(e, name);
+    InputInfo *info = &e->input[i];
+    InputData *d = &in->input[i];
+    check_rank(e, name, info->space, rank, shape);
+    for (int k = 0; k < rank; k++)
+        if (shape[k] != d->shape[k])
+            diag_fail(e->diag, "input `%s` has the wrong size along axis %d\nexpected: %s = %s\nfound: %s", name, k,
+                      space_text(e, info->space), shape_text(e, rank, d->shape), shape_text(e, rank, shape));
+    if (dt == DT_FLOAT && info->dt != DT_FLOAT)
+        diag_fail(e->diag, "input `%s` takes %s values\nfound: float", name, type_name[info->dt]);
+    input_convert(d->data, info->dt, data, dt, d->count);
+    d->set = true;
+}
+
+void *exec_input_data(Instance *in, const char *name, DType *dt, int64_t *count)
+{
+    int i = input_named(in->e, name);
+    *dt = in->e->input[i].dt, *count = in->input[i].count;
+    in->input[i].set = true;
+    return in->input[i].data;
+}
+
+/* ---- running ---- */
+
+void exec_run(Instance *in, const RunOptions *o)
+{
+    Executable *e = in->e;
+    for (int i = 0; i < e->ninput; i++)
+        if (!in->input[i].set) diag_fail(e->diag, "input `%s` %s isn't given", e->input[i].name,
+                                         space_text(e, e->input[i].space));
+    e->device->run(in, o);
+    if (e->store) e->store->micro_steps++;
+    in->runs++;
+}
+
+static bool value_of(Instance *in, RootKind kind, const char *name, Value *v)
+{
+    int i = find_root(in->e, kind, 0, name);
+    if (i < 0 || !in->root[i].data) return false;
+    *v = in->root[i];
+    return true;
+}
+
+bool exec_output(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_OUTPUT, name, v); }
+bool exec_grad(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_GRAD, name, v); }
+bool exec_update(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_UPDATE, name, v); }
+
+ExecStats exec_stats(const Instance *in)
+{
+    const Executable *e = in->e;
+    const Plan *p = e->plan;
+    return (ExecStats){.kernels = e->kernels, .launches = p ? p->steps.n - p->library_calls : 0,
+                       .library_calls = p ? p->library_calls : 0, .arena_bytes = in->arena_bytes,
+                       .arena_lower = in->arena_lower, .compile_seconds = e->compile_seconds,
+                       .instance_seconds = in->seconds, .cached = e->cached, .allocations = in->late};
+}
+
+int exec_profile(const Instance *in, const StepProfile **p)
+{
+    *p = in->profile;
+    return in->nprofile;
+}
