@@ -312,6 +312,39 @@ static const Space *compact(const Solver *s, const Map **over)
     return space_make(g, n, ext);
 }
 
+typedef struct {
+    Graph *g;
+    const Space *space;
+    Edge key;
+    bool changed;
+} Inside;
+
+static void guard_load(void *ctx, Edge e, bool as_index)
+{
+    Inside *x = ctx;
+    Graph *g = x->g;
+    Guard guard[MAX_AXES];
+    int n = 0;
+    (void)as_index;
+    for (int i = 0; i < e.map->n; i++) {
+        const Ix *ix = e.map->ix[i], *ext = e.node->space->ext[i];
+        if (ix_proves_ge0(g, ix, x->space) && ix_proves_lt(g, ix, ext, x->space)) continue;
+        guard[n++] = (Guard){ix, ext};
+    }
+    if (!n) return;
+    x->key = graph_read(g, x->space, guard, n, x->key, graph_int(g, -1));
+    x->changed = true;
+}
+
+/* The key -1, which is dropped, where a load in it lies outside: e is 0 there, since it was read
+ * under a guard. */
+static const Ix *key_inside(Graph *g, const Ix *key, const Space *to)
+{
+    Inside x = {g, to, graph_idx(g, key, to), false};
+    ix_loads(key, guard_load, &x); /* outer loads first: reads of inner ones enclose theirs */
+    return x.changed ? ix_load(g, x.key, to) : key;
+}
+
 static Edge finish(Solver *s)
 {
     Graph *g = s->g;
@@ -334,6 +367,8 @@ static Edge finish(Solver *s)
         key[q->dim] = q->dim2 < 0 ? y : ix_div(g, y, q->radix, to);
         if (q->dim2 >= 0) key[q->dim2] = ix_mod(g, y, q->radix, to);
     }
+    for (int i = 0; i < k; i++)
+        if (key[i]) key[i] = key_inside(g, key[i], to);
     if (keyed) return graph_scat(g, to, k, e, key);
     return to->n > k ? graph_reduce(g, OP_sum, to, k, e) : e;
 }
