@@ -182,6 +182,16 @@ static void load_training(Loader *l, TrainState *t, OptimizerState *o)
 
 static void close_file(void *file) { st_close(file); }
 
+bool checkpoint_resumes(Diag *d, const char *path)
+{
+    Arena *a = scratch(d);
+    StFile *file = st_open(d, a, path);
+    bool resumes = st_meta(file, "rtc.step") != NULL;
+    st_close(file);
+    drop_scratch(d, a);
+    return resumes;
+}
+
 TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState *o)
 {
     Arena *a = scratch(d);

@@ -30,6 +30,9 @@ void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainSta
  * changed then. */
 TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState *o);
 
+/* Whether the file holds more than parameters and states, so that training can go on from it. */
+bool checkpoint_resumes(Diag *d, const char *path);
+
 /* The first parameter or float state with a value that isn't finite; NULL: none. */
 const char *checkpoint_broken(const Store *s);
 

@@ -58,7 +58,7 @@ static Executable *compile(Command *c, Session *s, Mode mode)
 static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stats)
 {
     Executable *e = compile(c, s, mode);
-    OptionValues sizes = options_list(c->options, OPTION_size);
+    OptionValues sizes = options_values(c->options, OPTION_size);
     *stats = exec_stats(trial_instance(s, e, sizes, 256, command_seed(c)));
     return stats->compile_seconds;
 }
@@ -169,7 +169,7 @@ int cmd_bench(Command *c)
     }
     say_warnings(c);
     Executable *e = mode == TRAINING ? s->train : s->eval;
-    OptionValues sizes = options_list(o, OPTION_size);
+    OptionValues sizes = options_values(o, OPTION_size);
     Instance *in = trial_instance(s, e, sizes, 256, command_seed(c));
     m.flops = flops_of(s, e, &sizes);
     m.ceiling = product_rate(c, 5);

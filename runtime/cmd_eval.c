@@ -36,7 +36,7 @@ int cmd_eval(Command *c)
     const char *name = options_given(o, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
     Run r = command_open_run(c, o->arguments[0], name);
     Session *s = r.session;
-    Data *data = command_data_all(c, options_list(o, OPTION_data), command_num_tokens(s));
+    Data *data = command_data_all(c, options_values(o, OPTION_data), command_num_tokens(s));
     session_compile_tokens(s, false, r.config.batch, r.config.time);
     say_warnings(c);
 

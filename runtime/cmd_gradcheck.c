@@ -18,7 +18,7 @@ static GradError *by_differences(Command *c, const SessionOptions *o, int *n)
                                                       .set = o->set, .nset = o->nset,
                                                       .training = true});
     command_keep(c, release_program, p);
-    OptionValues given = options_list(c->options, OPTION_size);
+    OptionValues given = options_values(c->options, OPTION_size);
     int64_t *sizes = trial_sizes(c->diag, c->arena, p->graph, given, SMALL);
     if (!graph_find_root(p->graph, ROOT_OUTPUT, "loss"))
         diag_fail(c->diag, "model %s returns no `loss`, so there is no gradient", p->model);
@@ -41,7 +41,7 @@ static Side run_on(Command *c, SessionOptions o, const char *device)
     for (int i = 0; i < s->inputs.n; i++) given[i] = s->inputs.v[i].name;
     Executable *e = session_compile(s, &(SessionCompile){.training = true, .want_grad = true,
                                                          .given = given, .ngiven = s->inputs.n});
-    Instance *in = trial_instance(s, e, options_list(c->options, OPTION_size), SMALL,
+    Instance *in = trial_instance(s, e, options_values(c->options, OPTION_size), SMALL,
                                   command_seed(c));
     store_begin(s->store);
     exec_run(in, &(RunOptions){.seed = command_seed(c), .step = 0, .fresh = false});

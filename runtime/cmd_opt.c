@@ -123,7 +123,7 @@ static void set_leaves(Command *c, Eval *ev, Graph *g, const Named *v, int n, co
 static Values compute(const Source *s, Graph *g)
 {
     Command *c = s->c;
-    OptionValues given = options_list(c->options, OPTION_size);
+    OptionValues given = options_values(c->options, OPTION_size);
     int64_t *sizes = trial_sizes(c->diag, c->arena, g, given, 16);
     Eval *ev = eval_new(g, sizes, command_seed(c), 0, false);
     set_leaves(c, ev, g, g->inputs.v, g->inputs.n, sizes);

@@ -1,8 +1,7 @@
 /* cmd_train.c: `rtc train`: a new run directory, or one that goes on. */
 #include <math.h>
-#include "runtime/command.h"
 #include "runtime/progress.h"
-#include "runtime/train.h"
+#include "runtime/training.h"
 
 enum { OTHERWISE_TIME = 256 };       /* tokens per window, for models that don't say how many they take */
 
@@ -23,7 +22,7 @@ static int64_t size_option(Command *c, OptionId id, const RunConfig *old, int64_
 static RunConfig configure(Command *c, const RunConfig *old)
 {
     const Options *o = c->options;
-    OptionValues data = options_list(o, OPTION_data);
+    OptionValues data = options_values(o, OPTION_data);
     const char *valid = options_text(o, OPTION_valid);
     OptionValues valids = {&valid, valid != NULL};
     RunConfig r = {.file = rundir_absolute(c->arena, command_model(c, o->arguments[0])),
@@ -100,28 +99,15 @@ static void finish(Command *c, const Trainer *t, const TrainResult *result, cons
         dir);
 }
 
-int cmd_train(Command *c)
+Training command_train(Command *c, const TrainingPlan *plan)
 {
-    const Options *o = c->options;
-    const char *dir = options_text(o, OPTION_train_out);
-    bool resume = check_directory(c, dir);
-    RunConfig old = {0};
-    if (resume) old = rundir_read(c->diag, c->arena, dir);
-    RunConfig r = configure(c, resume ? &old : NULL);
-    SessionOptions so = command_session(c, r.file);
-    so.seed = r.seed;
-    if (resume && !so.nset) {
-        so.set = old.set;
-        so.nset = old.nset;
-    }
-    r.set = so.set;
-    r.nset = so.nset;
-    Session *s = command_open_session(c, &so);
+    RunConfig r = plan->config;
+    Session *s = command_open_session(c, &plan->session);
     r.model = s->program->model;
     TrainSettings settings = train_settings(c->diag, s->program);
     session_require_tokens(s, true);
     if (r.time < 0) r.time = session_option(s, "max_seq_len", OTHERWISE_TIME);
-    if (resume) rundir_check(c->diag, c->arena, dir, s->program, &r);
+    if (plan->resume) rundir_check(c->diag, c->arena, plan->dir, s->program, &r);
     Data *data = command_data(c, &(DataOptions){
         .paths = r.data, .npaths = r.ndata, .valid_paths = r.valid, .nvalid_paths = r.nvalid,
         .valid_share = 0.1, .num_tokens = command_num_tokens(s)});
@@ -129,21 +115,42 @@ int cmd_train(Command *c)
     say_warnings(c);
     describe(c, s, &r, data);
     compile(c, s, &r, data->valid.n > 1);
-
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
-    if (resume)
-        t->state = checkpoint_load(c->diag, rundir_path(c->arena, dir, RUN_CHECKPOINT), s,
+    if (plan->resume)
+        t->state = checkpoint_load(c->diag, rundir_path(c->arena, plan->dir, RUN_CHECKPOINT), s,
                                    &t->moments);
-    if (resume && t->state.step >= r.steps)
-        diag_fail(c->diag, "%s is at step %lld of %lld\nhint: --steps %lld goes on", dir,
+    if (plan->resume && t->state.step >= r.steps)
+        diag_fail(c->diag, "%s is at step %lld of %lld\nhint: --steps %lld goes on", plan->dir,
                   (long long)t->state.step, (long long)r.steps, (long long)(2 * r.steps));
-    rundir_write(c->diag, c->arena, dir, s->program, &r);
+    rundir_write(c->diag, c->arena, plan->dir, s->program, &r);
     TrainResult result = train(t, &(TrainOptions){
-        .dir = dir, .data = data, .batch = r.batch, .time = r.time, .resume = resume,
-        .save_every = options_integer(o, OPTION_save_every),
-        .eval_every = options_integer(o, OPTION_eval_every),
-        .log_every = options_integer(o, OPTION_log_every),
+        .dir = plan->dir, .data = data, .batch = r.batch, .time = r.time, .resume = plan->resume,
+        .save_every = plan->save_every, .eval_every = plan->eval_every,
+        .log_every = plan->log_every, .seconds = plan->seconds,
         .out = c->quiet ? NULL : stderr, .stop = c->stop});
-    finish(c, t, &result, dir);
-    return result.stopped ? 130 : 0;
+    return (Training){s, t, data, result};
+}
+
+int cmd_train(Command *c)
+{
+    const Options *o = c->options;
+    TrainingPlan plan = {.dir = options_text(o, OPTION_train_out),
+                         .save_every = options_integer(o, OPTION_save_every),
+                         .eval_every = options_integer(o, OPTION_eval_every),
+                         .log_every = options_integer(o, OPTION_log_every)};
+    plan.resume = check_directory(c, plan.dir);
+    RunConfig old = {0};
+    if (plan.resume) old = rundir_read(c->diag, c->arena, plan.dir);
+    plan.config = configure(c, plan.resume ? &old : NULL);
+    plan.session = command_session(c, plan.config.file);
+    plan.session.seed = plan.config.seed;
+    if (plan.resume && !plan.session.nset) {
+        plan.session.set = old.set;
+        plan.session.nset = old.nset;
+    }
+    plan.config.set = plan.session.set;
+    plan.config.nset = plan.session.nset;
+    Training t = command_train(c, &plan);
+    finish(c, t.trainer, &t.result, plan.dir);
+    return t.result.stopped ? 130 : 0;
 }

@@ -67,7 +67,7 @@ CacheOptions command_cache(Command *c)
 
 static const Override *overrides(Command *c, int *n)
 {
-    OptionValues set = options_list(c->options, OPTION_set);
+    OptionValues set = options_values(c->options, OPTION_set);
     Override *out = NEW_N(c->arena, Override, set.n + 1);
     for (int i = 0; i < set.n; i++) {
         const char *equals = strchr(set.v[i], '=');
@@ -84,7 +84,7 @@ static const Override *overrides(Command *c, int *n)
 static void dump_stage(void *ctx, const char *stage, const char *text)
 {
     Command *c = ctx;
-    OptionValues dumps = options_list(c->options, OPTION_dump);
+    OptionValues dumps = options_values(c->options, OPTION_dump);
     for (int i = 0; i < dumps.n; i++) {
         size_t n = strcspn(dumps.v[i], ":");
         bool all = n == 3 && !strncmp(dumps.v[i], "all", n);
@@ -101,7 +101,7 @@ SessionOptions command_session(Command *c, const char *file)
                         .seed = command_seed(c)};
     s.set = overrides(c, &s.nset);
     int64_t threads = options_integer(o, OPTION_threads);
-    OptionValues dumps = options_list(o, OPTION_dump);
+    OptionValues dumps = options_values(o, OPTION_dump);
     s.compile = (CompileOptions){.device = options_text(o, OPTION_device),
                                  .pipeline = options_text(o, OPTION_pipeline),
                                  .threads = threads < 0 ? 0 : (int)threads,
@@ -139,7 +139,7 @@ Unit *command_unit(Command *c, const char *path, bool training, bool grad)
                                                       .set = o.set, .nset = o.nset,
                                                       .training = training});
     command_keep(c, release_program, p);
-    OptionValues sizes = options_list(c->options, OPTION_size);
+    OptionValues sizes = options_values(c->options, OPTION_size);
     Unit *u = NEW(c->arena, Unit);
     u->diag = c->diag;
     u->arena = c->arena;

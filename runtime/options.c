@@ -172,7 +172,7 @@ static void check_complete(Parser *p)
 {
     const CommandRow *c = &command_info[p->o->command];
     if (p->o->narguments < c->least) {
-        bool swallowed = options_list(p->o, OPTION_data).n > 1;
+        bool swallowed = options_values(p->o, OPTION_data).n > 1;
         wrong_usage(p, "`rtc %s` needs %s%s", c->name, c->arguments,
                     swallowed ? " before --data, which takes all that follows it" : "");
     }
@@ -263,4 +263,4 @@ double options_number(const Options *o, OptionId id)
     return text ? strtod(text, NULL) : -1;
 }
 
-OptionValues options_list(const Options *o, OptionId id) { return o->values[id]; }
+OptionValues options_values(const Options *o, OptionId id) { return o->values[id]; }

@@ -74,7 +74,7 @@ const char *options_text(const Options *o, OptionId id);
 int64_t options_integer(const Options *o, OptionId id);
 double options_number(const Options *o, OptionId id);
 /* All values of a LIST or FILES in order. */
-OptionValues options_list(const Options *o, OptionId id);
+OptionValues options_values(const Options *o, OptionId id);
 
 /* ---- what else the table says ---- */
 

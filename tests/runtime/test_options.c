@@ -61,7 +61,7 @@ static void a_full_line(void **state)
     assert_string_equal(options_text(o, OPTION_train_out), "run");
     assert_int_equal(options_integer(o, OPTION_train_steps), 20);
     assert_int_equal(options_integer(o, OPTION_seed), 9007199254740993);
-    OptionValues data = options_list(o, OPTION_data), set = options_list(o, OPTION_set);
+    OptionValues data = options_values(o, OPTION_data), set = options_values(o, OPTION_set);
     assert_int_equal(data.n, 3);
     assert_string_equal(data.v[2], "c");
     assert_int_equal(set.n, 2);

@@ -1,0 +1,27 @@
+/* training.h: what `rtc train` and `rtc demo` have in common. */
+#ifndef RTC_RUNTIME_TRAINING_H
+#define RTC_RUNTIME_TRAINING_H
+
+#include "runtime/command.h"
+#include "runtime/train.h"
+
+typedef struct {
+    const char *dir;
+    RunConfig config;                /* time < 0: the longest the model takes */
+    SessionOptions session;
+    bool resume;
+    int64_t save_every, eval_every, log_every;   /* steps */
+    double seconds;                  /* 0: no limit */
+} TrainingPlan;
+
+typedef struct {
+    Session *session;
+    Trainer *trainer;
+    Data *data;
+    TrainResult result;
+} Training;
+
+/* Opens, compiles, writes the run directory, and trains, saying on stderr what it does. */
+Training command_train(Command *c, const TrainingPlan *plan);
+
+#endif

@@ -1,0 +1,50 @@
+# common.sh: sourced by the tests of the command line. $1 is the rtc to test, $2 the source tree.
+set -u
+rtc=$1
+source_dir=$2
+tiny=$source_dir/tests/runtime/tiny.rt
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+export RTC_CACHE_DIR=$work/cache
+failed=0
+
+# A text to train on: sentences with a pattern that can be learnt.
+make_text() { # file, lines
+  local i
+  for ((i = 0; i < $2; i++)); do
+    echo "line $((i % 10)) says: the quick brown fox jumps over the lazy dog, $((i % 7)) times."
+  done >"$1"
+}
+
+fail() {
+  echo "FAILED: $*"
+  failed=1
+}
+
+# expect STATUS TEXT COMMAND...: its exit status, and what its output (stdout and stderr) has in it.
+expect() {
+  local status=$1 text=$2 got
+  shift 2
+  "$@" >out 2>err </dev/null
+  got=$?
+  if [ $got -ne "$status" ]; then
+    fail "status $got, not $status: $*"
+    cat err
+  elif ! cat out err | grep -qF -e "$text"; then
+    fail "no \`$text\` from: $*"
+    cat out err
+  fi
+}
+
+same() { # files
+  cmp -s "$1" "$2" || fail "$1 and $2 differ"
+}
+
+exists() {
+  for file in "$@"; do
+    [ -s "$file" ] || fail "$file is missing or empty"
+  done
+}
+
+finish() { exit $failed; }

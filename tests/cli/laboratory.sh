@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# `rtc opt`, `explain`, `emit`, `bench`, `gradcheck`, `doctor`.
+source "$(dirname "$0")/common.sh"
+
+expect 0 "group" "$rtc" opt --list
+expect 0 "root output" "$rtc" opt "$tiny"
+"$rtc" opt "$tiny" -o one.ir && "$rtc" opt one.ir -o two.ir
+same one.ir two.ir
+expect 0 "root grad" "$rtc" opt one.ir -p simplify,grad,dce --verify-each
+expect 0 "rewrites" "$rtc" opt "$tiny" -p simplify --stats -o /dev/null
+expect 0 "changes a value" "$rtc" opt "$tiny" -p simplify,dce,grad,simplify --bisect
+expect 1 "did you mean \`simplify\`" "$rtc" opt "$tiny" -p simplyfy
+expect 2 "needs FILE.rt" "$rtc" opt
+
+expect 0 "k0" "$rtc" explain "$tiny"
+expect 0 '"phase": "backward"' "$rtc" explain "$tiny" --grad --json
+expect 0 "" "$rtc" explain "$tiny" --dot out.dot
+grep -q digraph out.dot || fail "no digraph"
+expect 0 "kernels" "$rtc" emit "$tiny" --target c -o emitted
+exists emitted/plan.txt
+
+expect 0 '"gemm_ceiling"' "$rtc" bench "$tiny" --size time=32 --steps 3 --json
+expect 0 "training step" "$rtc" bench "$tiny" --size time=32 --steps 3 --train
+expect 1 "free dimension" "$rtc" bench "$tiny" --size tim=32
+expect 0 "token" "$rtc" gradcheck "$tiny" --size time=5
+expect 0 "processor" "$rtc" doctor
+expect 0 "root output" "$rtc" opt "$tiny" -p simplify --dump simplify:dump.ir
+exists dump.ir
+finish

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# `rtc train`, `sample`, `eval`: the run directory, resuming, interruption.
+source "$(dirname "$0")/common.sh"
+make_text text.txt 300
+
+train() { # directory, more options
+  local dir=$1
+  shift
+  "$rtc" train "$tiny" --data text.txt --out "$dir" --batch 4 --time 32 --threads 1 "$@"
+}
+
+expect 0 "validation loss" train whole --steps 20 --eval-every 10 --log-every 1 --set drop=0.1
+exists whole/model.rt whole/config.json whole/checkpoint.safetensors whole/best.safetensors \
+  whole/log.csv whole/loss.svg
+head -n 1 whole/log.csv | grep -qx \
+  step,loss,aux_loss,lr,grad_norm,tokens_per_second,valid_loss,skipped || fail "columns of log.csv"
+[ "$(wc -l <whole/log.csv)" -eq 22 ] || fail "log.csv has $(wc -l <whole/log.csv) lines, not 22"
+
+# A run that is there isn't overwritten, and goes on only as what it was.
+expect 1 "holds a run already" train whole
+expect 1 "is at step 20 of 20" train whole --resume
+expect 1 "--batch" "$rtc" train "$tiny" --data text.txt --out whole --resume --batch 8
+expect 1 "dim " train whole --resume --set dim=32
+expect 0 "30 steps" train whole --resume --steps 30
+[ "$(tail -n 1 whole/log.csv | cut -d, -f1)" -eq 30 ] || fail "the log doesn't end at step 30"
+
+# Ctrl-C: the step is finished, everything saved; going on gives the very bytes of a run that wasn't stopped.
+train straight --steps 400 --eval-every 1000 --log-every 100 2>/dev/null
+train cut --steps 400 --eval-every 1000 --log-every 1 2>cut.err &
+pid=$!
+for ((i = 0; i < 600; i++)); do
+  [ "$(wc -l 2>/dev/null <cut/log.csv || echo 0)" -gt 5 ] && break
+  sleep 0.05
+done
+kill -INT $pid
+wait $pid
+status=$?
+[ $status -eq 130 ] || fail "status $status after SIGINT, not 130"
+grep -q -- "--resume" cut.err || fail "no hint how to go on"
+step=$(tail -n 1 cut/log.csv | cut -d, -f1)
+[ "$step" -lt 400 ] || fail "the run had ended before it could be stopped"
+expect 0 "400 steps" train cut --resume --steps 400 --eval-every 1000 --log-every 100
+same straight/checkpoint.safetensors cut/checkpoint.safetensors
+
+# Also during compilation, where there is nothing to lose yet.
+RTC_CACHE_DIR=$work/cold train early --steps 5 2>/dev/null &
+pid=$!
+sleep 0.2
+kill -TERM $pid
+wait $pid
+[ $? -eq 130 ] || fail "no status 130 after SIGTERM while compiling"
+
+expect 0 "bits per byte" "$rtc" eval whole --data text.txt
+expect 0 '"bits_per_byte"' "$rtc" eval whole --data text.txt --json
+expect 0 "perplexity" "$rtc" eval whole --data text.txt --best
+"$rtc" sample whole --prompt "line 1" --tokens 40 --seed 3 >one || fail "sampling"
+"$rtc" sample whole --prompt "line 1" --tokens 40 --seed 3 >two
+same one two
+grep -q "^line 1" one || fail "the sample doesn't begin with the prompt"
+"$rtc" sample whole --tokens 300 --temperature 5 --seed 1 | iconv -f utf8 -t utf8 >/dev/null ||
+  fail "the sample isn't UTF-8"
+expect 0 "parameters as before any training" "$rtc" sample "$tiny" --tokens 5
+expect 2 "--set is for FILE.rt" "$rtc" sample whole --set dim=3
+
+# Damage is noticed.
+cp -r whole damaged
+truncate -s 5000 damaged/checkpoint.safetensors
+expect 1 "damaged/checkpoint.safetensors" "$rtc" sample damaged
+expect 1 "damaged/checkpoint.safetensors" train damaged --resume --steps 40
+cp whole/checkpoint.safetensors damaged/
+sed -i 's/"value": *"16"/"x"/; s/"set": \[\]/"set": [["dim", "32"]]/; s/"drop", *"0.1"/"dim", "32"/' \
+  damaged/config.json
+sed -i 's/"drop"/"dim"/; s/"0.1"/"32"/' damaged/config.json
+expect 1 "doesn't fit model tiny" "$rtc" sample damaged
+expect 1 "[256, 16]" "$rtc" sample damaged
+
+# A loss that isn't finite: skipped, counted, and in the end refused, with what was good kept.
+expect 1 "10 steps in a row" train broken --steps 40 --set explode=1 --save-every 1
+grep -q "nan" broken/log.csv && fail "a loss that isn't finite in the log"
+finish
