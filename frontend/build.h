@@ -162,6 +162,9 @@ Var *scope_find(Scope *s, const char *name);
 Var *scope_add(Builder *b, Scope *s, VarKind kind, Name name, Value v); /* an error if it is visible already */
 RTC_NORETURN void unknown_name(Frame *f, Name name, const char *what);
 const char *suggest(Builder *b, const char *word, const char *const *names, int n); /* "\nhint: ..." or "" */
+/* The same; where nothing is near, the names themselves. */
+const char *suggest_or_list(Builder *b, const char *what, const char *word,
+                            const char *const *names, int n);
 
 /* ---- frames ---- */
 

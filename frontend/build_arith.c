@@ -5,6 +5,18 @@
 
 /* ---- pointwise nodes ---- */
 
+/* As written in the language. */
+static const char *op_word(Op op)
+{
+    static const char *const word[OP_COUNT] = {
+        [OP_add] = "`+`",       [OP_sub] = "`-`", [OP_mul] = "`*`",        [OP_div] = "`/`",
+        [OP_floordiv] = "`//`", [OP_mod] = "`%`", [OP_pow] = "`^`",        [OP_min] = "`min`",
+        [OP_max] = "`max`",     [OP_eq] = "`==`", [OP_lt] = "`<`",         [OP_le] = "`<=`",
+        [OP_and] = "`and`",     [OP_or] = "`or`", [OP_select] = "`where`",
+    };
+    return word[op] ? word[op] : op_info[op].name;
+}
+
 static Value whole_op(Builder *b, Op op, int n, const Value *x, DType like, Loc loc)
 {
     const Value *first = NULL;
@@ -17,7 +29,7 @@ static Value whole_op(Builder *b, Op op, int n, const Value *x, DType like, Loc 
                        value_what(b, x[i]), "a whole tensor");
         if (x[i].kind != V_TENSOR) continue;
         if (first)
-            fit_shapes(b, *first, x[i], loc, op_info[op].name);
+            fit_shapes(b, *first, x[i], loc, op_word(op));
         else
             first = &x[i];
     }
@@ -59,11 +71,10 @@ Value fit_shapes(Builder *b, Value like, Value v, Loc loc, const char *what)
         if (ix_is_const(diff)) same = false;
     }
     if (!same)
-        user_error(
-            b->d, loc,
-            "two whole tensors of different shape meet in `%s`\nfound: %s and %s\nhint: whole "
-            "tensors are not stretched; write the indices: `let y[i, j] = a[i, j] + b[j]`",
-            what, shape_text(b, s, like.tensor.dim), shape_text(b, t, v.tensor.dim));
+        user_error(b->d, loc,
+                   "two whole tensors of different shape meet in %s\nfound: %s and %s\nhint: whole "
+                   "tensors are not stretched; write the indices: `let y[i, j] = a[i, j] + b[j]`",
+                   what, shape_text(b, s, like.tensor.dim), shape_text(b, t, v.tensor.dim));
     for (int i = 0; i < s->n; i++) {
         if (ix_proves_eq(b->g, s->ext[i], t->ext[i])) continue;
         const Ix *diff = ix_sub(b->g, s->ext[i], t->ext[i]);
@@ -457,7 +468,7 @@ Value value_branch(Builder *b, Edge cond, Value x, Value y, Loc loc)
                    value_what(b, y));
     if (x.kind == V_TENSOR || y.kind == V_TENSOR) {
         Value t = x.kind == V_TENSOR ? x : y, o = x.kind == V_TENSOR ? y : x;
-        if (o.kind == V_TENSOR) fit_shapes(b, t, o, loc, "if");
+        if (o.kind == V_TENSOR) fit_shapes(b, t, o, loc, "`if`");
         Edge e = graph_branch(b->g, t.tensor.shape, cond, value_edge(b, x, like, loc),
                               value_edge(b, y, like, loc));
         return value_tensor(b, e, t.tensor.shape, t.tensor.dim);

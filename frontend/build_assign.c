@@ -185,7 +185,7 @@ static Value gather_left(Frame *f, const Lhs *lhs, const Group *group, Value v, 
 static void check_replaced(Frame *f, const Lhs *lhs, Value old, Value now, Loc loc)
 {
     Builder *b = f->b;
-    if (old.kind == V_TENSOR && now.kind == V_TENSOR) fit_shapes(b, old, now, lhs->loc, "=");
+    if (old.kind == V_TENSOR && now.kind == V_TENSOR) fit_shapes(b, old, now, lhs->loc, "`=`");
     if ((value_dtype(b, old, loc) == DT_BOOL) != (value_dtype(b, now, loc) == DT_BOOL))
         user_error(b->d, loc, "a value is replaced by one of another type\nfound: %s for %s",
                    value_what(b, now), value_what(b, old));

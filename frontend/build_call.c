@@ -92,15 +92,11 @@ static void agree(Builder *b, const NamedAxis *a, const Ix *ext, const char *who
     Graph *g = b->g;
     if (ix_proves_eq(g, a->ext, ext)) return;
     const Ix *diff = ix_sub(g, a->ext, ext);
-    if (ix_is_const(diff))
-        user_error(b->d, loc, "axis `%s` is %s in `%s` and %s in `%s`", a->name, ix_text(g, a->ext),
-                   a->from, ix_text(g, ext), who);
-    graph_check(
-        g, (Check){.kind = CHECK_EQ0,
-                   .ix = diff,
-                   .loc = loc,
-                   .text = arena_printf(g->arena, "axis `%s` is %s in `%s` and %s in `%s`", a->name,
-                                        ix_text(g, a->ext), a->from, ix_text(g, ext), who)});
+    const char *where = a->from ? arena_printf(b->a, "in `%s`", a->from) : "as declared";
+    const char *text = arena_printf(g->arena, "axis `%s` is %s %s and %s in `%s`", a->name,
+                                    ix_text(g, a->ext), where, ix_text(g, ext), who);
+    if (ix_is_const(diff)) user_error(b->d, loc, "%s", text);
+    graph_check(g, (Check){.kind = CHECK_EQ0, .ix = diff, .loc = loc, .text = text});
     graph_fact_eq0(g, diff);
 }
 
@@ -124,9 +120,7 @@ static void bind_axis(Frame *nf, const Range *r, const Ix *ext, const char *who,
     if (!r->extent) return;
     Value n = eval_whole(nf, r->extent);
     if (n.kind == V_NONE) return;
-    NamedAxis want = {.name = r->name.s,
-                      .ext = extent_of(b, n, r->extent->loc, "an extent"),
-                      .from = expr_text(b, r->extent)};
+    NamedAxis want = {.name = r->name.s, .ext = extent_of(b, n, r->extent->loc, "an extent")};
     agree(b, &want, ext, who, loc);
 }
 
@@ -266,7 +260,8 @@ static void spread_args(Frame *f, const Fn *fn, Value *arg, Spread *s, Loc loc)
         if (!s->shape)
             s->shape = arena_copy(b->a, &arg[i], sizeof arg[i]);
         else
-            fit_shapes(b, *s->shape, arg[i], loc, fn->name.s ? fn->name.s : "fn");
+            fit_shapes(b, *s->shape, arg[i], loc,
+                       fn->name.s ? arena_printf(b->a, "`%s`", fn->name.s) : "`fn`");
     }
     if (!s->shape) return;
     const Space *shape = s->shape->tensor.shape;
@@ -492,7 +487,7 @@ static Value call_member(Frame *f, const Expr *e)
             if (m->fns.v[i]->name.s) vec_push(b->a, &names, m->fns.v[i]->name.s);
         user_error(b->d, callee->member.name.loc, "module `%s` has no function `%s`%s",
                    m->module->module.name.s, callee->member.name.s,
-                   suggest(b, callee->member.name.s, names.v, names.n));
+                   suggest_or_list(b, "its functions", callee->member.name.s, names.v, names.n));
     }
     if (!path) user_error(b->d, callee->loc, "`%s` can't be called", expr_text(b, callee));
     const char *bare = arena_strndup(b->a, path, strlen(path) - 1);

@@ -117,7 +117,7 @@ static Value eval_member(Frame *f, const Expr *e)
     for (int i = 0; i < m->scope->vars.n; i++) vec_push(b->a, &names, m->scope->vars.v[i]->name);
     user_error(b->d, e->member.name.loc, "module `%s` has no parameter `%s`%s",
                m->module->module.name.s, e->member.name.s,
-               suggest(b, e->member.name.s, names.v, names.n));
+               suggest_or_list(b, "it has", e->member.name.s, names.v, names.n));
 }
 
 /* ---- choices ---- */

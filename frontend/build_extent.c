@@ -306,8 +306,8 @@ void index_resolve(Frame *f, int from, const Expr *const *in, int n, Value *none
                 f->b->d, v->loc,
                 "nothing says which axes `..` stands for here\nhint: a tensor must be read with "
                 "`..`: `x[.., i]`");
-        user_error(f->b->d, v->loc, "nothing says how far `%s` goes: write `%s: SIZE`",
-                   v->name, v->name);
+        user_error(f->b->d, v->loc, "nothing says how far `%s` goes: write `%s: SIZE`", v->name,
+                   v->name);
     }
 }
 

@@ -213,9 +213,10 @@ static void resolve_one(Builder *b, Inst *m, int at, GivenVec *given)
             o->value = value_size(ix_sym(b->main, o->name, o->loc));
         } else if (!o->has_def) {
             diag_note(b->d, o->loc, "it is declared here");
-            user_error(b->d, m->loc,
-                       "option `%s` of module `%s` has no value, and no default\nhint: %s%s=...",
-                       o->name, m->module->module.name.s, m->from ? "" : "--set ", o->name);
+            user_error(
+                b->d, m->loc,
+                "option `%s` of module `%s` has no value, and no default\nhint: `%s%s = ...`",
+                o->name, m->module->module.name.s, m->from ? "" : "--set ", o->name);
         }
     }
     b->capture = outer;
@@ -235,5 +236,6 @@ void options_resolve(Builder *b, Inst *m, GivenVec *given)
         if (!given->v[i].used)
             user_error(b->d, given->v[i].loc, "%s `%s` has no option `%s`%s",
                        m->module->module.is_model ? "model" : "module", m->module->module.name.s,
-                       given->v[i].name, suggest(b, given->v[i].name, names.v, names.n));
+                       given->v[i].name,
+                       suggest_or_list(b, "its options", given->v[i].name, names.v, names.n));
 }

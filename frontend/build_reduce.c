@@ -331,7 +331,8 @@ static Value ranked(Reduce *r, Value v, bool positions, bool least)
     int64_t number;
     Axis *rank = read_rank(r, &number);
     if (r->over.n != 1)
-        user_error(b->d, loc, "this takes the best along one index\nfound: %d", r->over.n);
+        user_error(b->d, loc, "`%s` takes the best along one index\nfound: %d",
+                   reduce_name(r->e->reduce.kind), r->over.n);
     if (rank && varies(v, rank))
         user_error(b->d, loc, "what is ranked can't read the rank `%s`", rank->name);
     const Ix *width = rank ? rank->ext : ix_const(g, number + 1);

@@ -111,6 +111,19 @@ const char *suggest(Builder *b, const char *word, const char *const *names, int 
     return near ? arena_printf(b->a, "\nhint: did you mean `%s`?", near) : "";
 }
 
+const char *suggest_or_list(Builder *b, const char *what, const char *word,
+                            const char *const *names, int n)
+{
+    enum { MOST = 12 };
+    const char *near = suggest(b, word, names, n);
+    if (*near || !n) return near;
+    Str s = {.arena = b->a};
+    for (int i = 0; i < n && i < MOST; i++)
+        str_printf(&s, "%s%s", i ? ", " : arena_printf(b->a, "\n%s: ", what), names[i]);
+    if (n > MOST) str_add(&s, ", ...");
+    return s.s;
+}
+
 void unknown_name(Frame *f, Name name, const char *what)
 {
     Builder *b = f->b;

@@ -231,7 +231,8 @@ static Value state_value(Frame *f, const Stmt *s, Var *v)
                               : eval_whole(f, s->assign.value);
     if (now.kind == V_NONE) none_error(f, now, s->assign.value->loc);
     if (now.kind == V_TENSOR && old.kind == V_TENSOR)
-        fit_shapes(b, old, now, s->assign.value->loc, "a state's value");
+        fit_shapes(b, old, now, s->assign.value->loc,
+                   arena_printf(b->a, "state `%s` and its new value", v->name));
     else if (now.kind == V_TENSOR || !value_is_scalar(now))
         user_error(b->d, s->assign.value->loc, "state `%s` has shape %s\nfound: %s", v->name,
                    shape_text(b, v->shape, NULL), value_what(b, now));
@@ -266,6 +267,7 @@ static void run_init(Frame *f, const Stmt *s)
     const Space *point = space_make(g, 0, NULL);
     v->initialising = true;
     Value start = state_value(f, s, v);
+    start.tensor.e = graph_pw1(g, OP_stop, v->shape, start.tensor.e); /* a state has no gradient */
     v->initialising = false;
     Edge fresh = graph_leaf(g, OP_fresh, v->path, DT_BOOL, point), now, when = fresh;
     bool inside = host_cond(b, &now);

@@ -120,7 +120,8 @@ const char *value_what(Builder *b, Value v)
         return arena_printf(b->a, "the size %s%s", ix_text(b->g, v.size.num),
                             v.size.den ? " over a number" : "");
     case V_ELEM:
-        if (!v.elem.n) return arena_printf(b->a, "one %s of a tensor", type[v.elem.e.node->dt]);
+        if (!v.elem.n)
+            return arena_printf(b->a, "one %s, computed from tensors", type[v.elem.e.node->dt]);
         return arena_printf(b->a, "an element (%s over %s)", type[v.elem.e.node->dt],
                             axes_text(b, v.elem.n, v.elem.axis));
     case V_TENSOR:
