@@ -131,7 +131,7 @@ RTC_NORETURN static void out_of_range(const Read *r, int k, const Ix *ix, const 
                    ix_text(g, last), names_at(b, ix, axes, "at its last position"), access,
                    ix_text(g, ext));
     if (ix_is_const(ix))
-        user_error(b->d, r->loc[k], "`%s` is %lld, outside `%s`\nexpected: 0 to %s%s", what,
+        user_error(b->d, r->loc[k], "index %lld is outside `%s`\nexpected: 0 to %s%s",
                    (long long)ix->c, access, ix_text(g, ix_sub(g, ext, ix_const(g, 1))), hint);
     user_error(
         b->d, r->loc[k],
