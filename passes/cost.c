@@ -2,8 +2,10 @@
  *
  * FLOPs: one per float operation and position, a multiply-add of a library product two; light
  * values inlined in a member count once per position of the axes they depend on. Bytes: every
- * stored tensor that the group reads or writes, once.
+ * stored tensor that the group reads or writes, once; of a tensor read at computed places, as many
+ * elements as there are reads.
  */
+#include <math.h>
 #include "passes/group.h"
 
 typedef struct {
@@ -24,20 +26,21 @@ static bool is_member(const Group *gr, const Node *n)
     return false;
 }
 
-static void count_tensor(Count *c, const Node *n)
-{
-    for (int i = 0; i < c->tensors.n; i++)
-        if (c->tensors.v[i] == n) return;
-    vec_push(c->u->arena, &c->tensors, n);
-    c->cost.bytes_read += bytes_at(n, c->syms);
-}
-
 static double positions(const Count *c, const Map *map)
 {
     double n = 1;
     for (int x = 0; x < c->reader->space->n; x++)
         if (map->axes >> x & 1) n *= size_at(c->reader->space->ext[x], c->syms);
     return n;
+}
+
+static void count_tensor(Count *c, const Node *n, double reads)
+{
+    for (int i = 0; i < c->tensors.n; i++)
+        if (c->tensors.v[i] == n) return;
+    double elements = elements_at(n, c->syms);
+    vec_push(c->u->arena, &c->tensors, n);
+    c->cost.bytes_read += (reads < elements ? reads : elements) * dtype_bytes(n->dt);
 }
 
 static bool is_arithmetic(const Node *n)
@@ -54,7 +57,7 @@ static void count_read(void *ctx, Edge e, bool as_index)
     const Map *map = c->map ? map_subst(c->u->graph, e.map, c->map, c->reader->space) : e.map;
     if (is_member(c->group, n)) return;
     if (c->u->groups->buffer_of[n->id] >= 0) {
-        count_tensor(c, n);
+        count_tensor(c, n, positions(c, map));
         return;
     }
     for (int i = 0; i < c->light.n; i++)
@@ -76,8 +79,8 @@ Cost group_cost(const Unit *u, const Group *gr, const int64_t *syms)
         if (m->stored) c.cost.bytes_written += bytes_at(n, syms);
         if (gr->kind == GROUP_PRODUCT) {
             c.cost.flops += 2 * space_at(n->space, syms);
-            count_tensor(&c, gr->product.a.node);
-            count_tensor(&c, gr->product.b.node);
+            count_tensor(&c, gr->product.a.node, HUGE_VAL);
+            count_tensor(&c, gr->product.b.node, HUGE_VAL);
             continue;
         }
         OpClass cls = op_info[n->op].cls;

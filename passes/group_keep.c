@@ -28,6 +28,8 @@ static double load_cost(const Grouper *w, const Node *n)
 }
 
 #define MARGIN 1.4
+#define LAUNCH 2e5     /* of one more kernel */
+#define LEAST_WORK 4.0 /* less is not much more than a load */
 
 /* A value below everything else in the tree is shared by all its uses there; the sum is a bound, so
  * cap it. */
@@ -64,7 +66,9 @@ static bool pays_to_keep(const Costs *c, const Node *n)
     double own = elements_at(n, w->syms), times = c->evaluations[n->id];
     if (n->rank == 0 || times < 1.5 * own) return false;
     double work = c->operations[n->id] + c->loads[n->id], load = load_cost(w, n);
-    return times * work > MARGIN * (own * (work + 2 * load) + times * load);
+    if (work < LEAST_WORK) return false;
+    double inlined = times * work, kept = own * (work + 2 * load) + times * load;
+    return inlined > MARGIN * kept && inlined - kept > LAUNCH;
 }
 
 static void keep_operand(Grouper *w, Edge e)

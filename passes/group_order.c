@@ -2,8 +2,8 @@
  *
  * Topological; among what could run next, the group whose last node was made first, so layers
  * follow one another as written and a gradient is used soon after it is made. Groups that only
- * recompute (replay) are made to run just before their first reader: until then, what they compute
- * needs no memory.
+ * recompute (replay), or that prepare forward values for the backward pass, run just before their
+ * first reader: until then, what they compute needs no memory.
  */
 #include "passes/group.h"
 
@@ -44,11 +44,19 @@ static Ready heap_pop(Heap *h)
     return top;
 }
 
-static bool replays(const Grouper *w, const Cluster *c)
+/* Better late: it only recomputes, or is a part of the backward pass that reads forward values
+ * alone. */
+static bool can_wait(const Grouper *w, int cluster)
 {
+    const Cluster *c = &w->clusters.v[cluster];
+    bool replays = true, early = c->phase == PHASE_FORWARD;
     for (int i = 0; i < c->members.n; i++)
-        if (!w->g->nodes.v[c->members.v[i]]->replay) return false;
-    return true;
+        if (!w->g->nodes.v[c->members.v[i]]->replay) replays = false;
+    for (int i = 0; i < c->from.n; i++) {
+        int from = group_find(w, c->from.v[i]);
+        if (from != cluster && w->clusters.v[from].phase != PHASE_FORWARD) early = true;
+    }
+    return replays || !early;
 }
 
 typedef struct {
@@ -104,14 +112,14 @@ Ints group_order(Grouper *w)
     for (int i = 0; i < n; i++) {
         const Ints *m = &w->clusters.v[i].members;
         o.key[i] = m->v[m->n - 1];
-        any |= w->leader[i] == i && replays(w, &w->clusters.v[i]);
+        any |= w->leader[i] == i && can_wait(w, i);
     }
     Ints order = run(&o);
     if (!any) return order;
     for (int i = 0; i < order.n; i++) o.key[order.v[i]] = i;
     for (int i = order.n - 1; i >= 0; i--) {
         int c = order.v[i];
-        if (!replays(w, &w->clusters.v[c]) || !o.to[c].n) continue;
+        if (!can_wait(w, c) || !o.to[c].n) continue;
         double first = o.key[o.to[c].v[0]];
         for (int k = 1; k < o.to[c].n; k++)
             if (o.key[o.to[c].v[k]] < first) first = o.key[o.to[c].v[k]];

@@ -192,15 +192,35 @@ static bool glue_permuted(Layout *l, const Space *s, int *axes, int from, int n,
     return false;
 }
 
-enum { MOST_PERMUTED = 5 };
+enum { MOST_PERMUTED = 5, NO_SYMBOL = 1 << 20 };
 
-/* The axes of the mask become one in both tensors, if they can. Only axes longer than 1 at the
- * hints matter first. */
+/* The first free dimension in a size: batch before time, as the program declares them. */
+static int first_symbol(const Ix *e)
+{
+    int first = NO_SYMBOL;
+    for (int i = 0; i < e->nterm; i++)
+        for (int k = 0; k < e->t[i].n; k++) {
+            const Atom *a = e->t[i].f[k];
+            int id = a->kind == AT_SYM ? a->id : NO_SYMBOL;
+            if (a->a) id = first_symbol(a->a);
+            if (a->b && first_symbol(a->b) < id) id = first_symbol(a->b);
+            if (id < first) first = id;
+        }
+    return first;
+}
+
+/* The axes of the mask become one in both tensors, if they can: outermost what varies with the
+ * first free dimension, so that all tensors agree where any order would do. */
 static void glue(Layout *l, const Space *s, uint64_t mask, Edge e, Edge f)
 {
     int axes[MAX_AXES], n = 0;
-    for (int x = 0; x < s->n; x++)
-        if (mask >> x & 1) axes[n++] = x;
+    for (int x = 0; x < s->n; x++) {
+        if (!(mask >> x & 1)) continue;
+        int i = n++;
+        for (; i > 0 && first_symbol(s->ext[axes[i - 1]]) > first_symbol(s->ext[x]); i--)
+            axes[i] = axes[i - 1];
+        axes[i] = x;
+    }
     if (n > 1 && n <= MOST_PERMUTED) glue_permuted(l, s, axes, 0, n, e, f);
 }
 
@@ -263,23 +283,27 @@ static int run_tail(const Wish *w, int d)
     return d;
 }
 
-/* Is run d better at the end than run e? Products decide, then votes; -1 is none. */
-static bool better_last(const Wish *w, const double *votes, int d, int e)
+/* Is run d better at the end than run e? Products decide, then a constant extent (activations keep
+ * features contiguous, not time), then votes; -1 is none. */
+static bool better_last(const Wish *w, const double *votes, const Node *n, int d, int e)
 {
     if (e < 0) return true;
     int td = run_tail(w, d), te = run_tail(w, e);
     if (w->contiguous[td] != w->contiguous[te]) return w->contiguous[td] > w->contiguous[te];
+    bool cd = ix_is_const(n->space->ext[td]), ce = ix_is_const(n->space->ext[te]);
+    if (w->contiguous[td] > 0 && cd != ce) return cd;
     return !votes || votes[td] >= votes[te];
 }
 
 /* Runs in the order of their heads, the one whose tail is most wanted contiguous at the end. */
-static void apply_wish(const Wish *w, const double *votes, int rank, int8_t *order)
+static void apply_wish(const Wish *w, const double *votes, const Node *node, int8_t *order)
 {
+    int rank = node->rank;
     int8_t plain[MAX_AXES];
     for (int i = 0; i < rank; i++) plain[i] = order[i];
     int last = -1, n = 0;
     for (int i = 0; i < rank; i++)
-        if (w->prev[plain[i]] < 0 && better_last(w, votes, plain[i], last)) last = plain[i];
+        if (w->prev[plain[i]] < 0 && better_last(w, votes, node, plain[i], last)) last = plain[i];
     for (int i = 0; i <= rank; i++) {
         int d = i < rank ? plain[i] : last;
         if (d < 0 || w->prev[d] >= 0 || (i < rank && d == last)) continue;
@@ -303,7 +327,7 @@ Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction 
         int8_t *order = NEW_N(a, int8_t, node->rank + 1);
         inherit(&l, node, order);
         const double *v = votes ? votes[i] : NULL;
-        if (l.wish[i] || v) apply_wish(wish_of(&l, node), v, node->rank, order);
+        if (l.wish[i] || v) apply_wish(wish_of(&l, node), v, node, order);
         l.order[i] = order;
     }
     return l.order;

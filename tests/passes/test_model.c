@@ -7,7 +7,7 @@ enum { LAYERS = 12 };
 /* Parameters of layer l get its number. */
 static Edge weight(Test *t, const char *name, int l, const char *axes)
 {
-    char full[32];
+    char full[64];
     snprintf(full, sizeof full, "%d.%s", l, name);
     return param(t, full, axes);
 }
