@@ -253,6 +253,21 @@ static bool order_digits(const Solver *s, Digit *d, int n, bool *overlap)
     return true;
 }
 
+/* Is 0 <= off, and does it stay below every stride together with all finer digits? Then it can stay
+ * in the remainders, where its divisions are exact: (t - 1) // 64 would not be. */
+static bool stays_in_remainder(const Solver *s, const Digit *d, int n, const Ix *off)
+{
+    Graph *g = s->g;
+    if (n == 0 || ix_is(off, 0) || off->axes || off->loads || !ix_proves_ge0(g, off, NULL))
+        return false;
+    const Ix *fine = off, *one = ix_const(g, 1);
+    for (int i = n - 1; i >= 0; i--) {
+        if (!ix_proves_lt(g, fine, d[i].coef, NULL)) return false;
+        fine = ix_add(g, fine, ix_mul(g, d[i].coef, ix_sub(g, s->old->ext[d[i].axis], one)));
+    }
+    return true;
+}
+
 static bool solve(Solver *s, const Equation *q)
 {
     Graph *g = s->g;
@@ -264,11 +279,16 @@ static bool solve(Solver *s, const Equation *q)
     if (!order_digits(s, d, n, &overlap)) return false;
     if (overlap && s->shape->n + s->old->n + s->nresidual == MAX_AXES) return false;
     if (q->dim2 >= 0) add_guard(s, ix_axis(g, q->dim2), q->radix);
-    const Ix *r = ix_sub(g, target(s, q), solved(s, rest));
+    const Ix *off = solved(s, rest), *r = target(s, q), *left = ix_const(g, 0);
+    if (!overlap && stays_in_remainder(s, d, n, off))
+        left = off;
+    else
+        r = ix_sub(g, r, off);
     if (n == 0) add_guard(s, r, ix_const(g, 1));
     for (int i = 0; i < n; i++) {
         if (overlap && i == n - 2) return solve_overlap(s, d + i, r);
-        if (i == n - 1) add_guard(s, ix_mod(g, r, d[i].coef, s->wide), ix_const(g, 1));
+        if (i == n - 1)
+            add_guard(s, ix_sub(g, ix_mod(g, r, d[i].coef, s->wide), left), ix_const(g, 1));
         settle(s, d[i], ix_div(g, r, d[i].coef, s->wide));
         r = ix_mod(g, r, d[i].coef, s->wide);
     }
