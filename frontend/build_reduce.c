@@ -279,9 +279,12 @@ static Value softmax(Reduce *r, Value v)
     if (cond.kind != V_NONE) e = value_where(b, cond, e, value_float(0), loc);
     r->cond.kind = V_NONE;
     Value z = finish(r, RED_SUM, e);
-    Value p = value_binary(b, BIN_DIV, e, z, loc);
-    if (cond.kind == V_NONE) return p;
-    return value_where(b, value_binary(b, BIN_GT, z, value_float(0), loc), p, value_float(0), loc);
+    if (cond.kind != V_NONE) { /* nothing to choose from: all 0, and so are the gradients */
+        Value some = value_binary(b, BIN_GT, z, value_float(0), loc);
+        Value one = value_where(b, some, value_float(0), value_float(1), loc);
+        z = value_binary(b, BIN_ADD, z, one, loc);
+    }
+    return value_binary(b, BIN_DIV, e, z, loc);
 }
 
 /* ---- ranks ---- */

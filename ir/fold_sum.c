@@ -1,7 +1,7 @@
 /* fold_sum.c: identities of rules.def under a sum and a scat, applied by their constructors.
  *
  *     sum over [j] p[i,j] * (dp[i,j] - D[i])
- * is 0 where sum over [j] p = 1 and D = sum over [j] p * dp.
+ * is 0 where sum over [j] p is 1 (or p is 0) and D = sum over [j] p * dp.
  *
  * The space of a reduction is its out axes and then the summed ones, so what reads no summed axis
  * is at once an edge over the out axes. Each row makes the sum smaller, or moves a factor out of
@@ -262,6 +262,46 @@ static bool group_factors(Sum *s)
 
 /* ---- sum_cancel ---- */
 
+/* e >= 0, by its ops. */
+static bool never_negative(Edge e, int depth)
+{
+    const Node *n = e.node;
+    if (n->op == OP_const) return n->dt == DT_FLOAT && n->attr.value.f >= 0;
+    if (n->op == OP_exp || n->op == OP_sqrt || n->op == OP_abs || n->op == OP_rand) return true;
+    bool keeps = n->op == OP_select || n->op == OP_mul || n->op == OP_div || n->op == OP_add;
+    if (!keeps || depth == 0) return false;
+    for (int i = n->op == OP_select; i < n->nargs; i++)
+        if (!never_negative(n->args[i], depth - 1)) return false;
+    return true;
+}
+
+/* w is z + (0 < z ? 0 : 1): z, or 1 where z is 0. */
+static bool stands_in(Graph *g, const Space *space, Edge w, Edge z)
+{
+    if (!edge_op(w, OP_add)) return false;
+    for (int i = 0; i < 2; i++) {
+        Edge one = edge_arg(g, w, i, space);
+        if (!edge_eq(edge_arg(g, w, 1 - i, space), z) || !edge_op(one, OP_select)) continue;
+        Edge c = edge_arg(g, one, 0, space);
+        if (!edge_is_const(edge_arg(g, one, 1, space), 0)) continue;
+        if (!edge_is_const(edge_arg(g, one, 2, space), 1) || !edge_op(c, OP_lt)) continue;
+        Edge zero = edge_arg(g, c, 0, space);
+        if (edge_is_const(zero, 0) && edge_eq(edge_arg(g, c, 1, space), z)) return true;
+    }
+    return false;
+}
+
+/* u adds up to 1, or is all 0: a softmax, also one that may have nothing to choose from. */
+static bool sums_to_one(const Sum *s, Edge u)
+{
+    Edge total = reduce(s, s->space, u);
+    if (edge_is_const(total, 1)) return true;
+    if (!edge_op(u, OP_div) || !edge_op(total, OP_div)) return false;
+    const Space *out = outer(s);
+    Edge z = edge_arg(s->g, total, 0, out), w = edge_arg(s->g, total, 1, out);
+    return stands_in(s->g, out, w, z) && never_negative(u.node->args[0], 8);
+}
+
 static bool sum_cancel(Sum *s)
 {
     if (!edge_op(s->e, OP_mul)) return false;
@@ -274,7 +314,7 @@ static bool sum_cancel(Sum *s)
             v = w, w = t;
         }
         if (edge_axes(w) & s->red || !(edge_axes(v) & s->red)) continue;
-        if (!edge_is_const(reduce(s, s->space, u), 1)) continue;
+        if (!sums_to_one(s, u)) continue;
         if (!edge_eq(reduce(s, s->space, times(s->g, s->space, u, v)), w)) continue;
         if (may(s, RW_sum_cancel)) return becomes(s, fold_const(s->g, DT_FLOAT, 0));
     }

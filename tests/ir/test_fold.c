@@ -239,10 +239,22 @@ static Edge softmax(Make *k, Edge x)
     Edge e = op1(k, OP_exp, x);
     return op2(k, OP_div, e, row_sum(k, e));
 }
-static Edge sum_cancel_yes(Make *k) /* sum p * (v - sum p v) */
+/* sum p * (v - sum p v), for a softmax over what c lets through: perhaps nothing. */
+static Edge guarded_softmax(Make *k, Edge x)
 {
-    Edge p = softmax(k, fx(k, "x")), v = fx(k, "v"), d = row_sum(k, op2(k, OP_mul, p, v));
-    return rows_of(k, row_sum(k, op2(k, OP_mul, p, op2(k, OP_sub, v, d))));
+    Edge c = op2(k, OP_and, bx(k, "c"), op2(k, OP_lt, pos(k, 0), graph_int(k->g, 2)));
+    Edge e = sel(k, c, op1(k, OP_exp, x), num(k, 0)), z = row_sum(k, e);
+    Edge some = op2(k, OP_lt, num(k, 0), z);
+    return op2(k, OP_div, e, op2(k, OP_add, z, sel(k, some, num(k, 0), num(k, 1))));
+}
+static Edge sum_cancel_yes(Make *k)
+{
+    Edge v = fx(k, "v"), r[2], p[2] = {softmax(k, fx(k, "x")), guarded_softmax(k, fx(k, "x"))};
+    for (int i = 0; i < 2; i++) {
+        Edge d = row_sum(k, op2(k, OP_mul, p[i], v));
+        r[i] = row_sum(k, op2(k, OP_mul, p[i], op2(k, OP_sub, v, d)));
+    }
+    return rows_of(k, op2(k, OP_add, r[0], r[1]));
 }
 static Edge sum_cancel_no(Make *k) /* e does not sum to 1 */
 {

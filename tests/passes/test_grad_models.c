@@ -105,6 +105,31 @@ static void attention(void **state)
     test_done(t);
 }
 
+/* A softmax over what a condition lets through: row 0 has nothing to choose from, its gradient is
+ * 0. */
+static void guarded_attention(void **state)
+{
+    (void)state;
+    Test m = model_new(), *t = &m;
+    Graph *g = t->g;
+    const Space *tj = space(t, "tj"), *btj = space(t, "btj"), *bt = space(t, "bt");
+    Edge s = product(t, "btj", "d", param(t, "q", "btd"), "btd", param(t, "k", "bjd"), "bjd");
+    Edge before =
+        graph_pw2(g, OP_lt, tj, graph_idx(g, ix_axis(g, 1), tj), graph_idx(g, ix_axis(g, 0), tj));
+    before = at(t, before, "tj", "btj");
+    Edge top =
+        reduce(t, OP_rmax, "bt", "j", graph_select(g, btj, before, s, num(t, LOWEST)), "btj");
+    Edge x = graph_select(g, btj, before, s, num(t, LOWEST));
+    Edge e = pw1(t, OP_exp, "btj", pw(t, OP_sub, "btj", x, "btj", top, "bt"), "btj");
+    e = graph_select(g, btj, before, e, num(t, 0));
+    Edge z = reduce(t, OP_sum, "bt", "j", e, "btj");
+    Edge one = graph_select(g, bt, graph_pw2(g, OP_lt, bt, num(t, 0), z), num(t, 0), num(t, 1));
+    Edge p = pw(t, OP_div, "btj", e, "btj", pw(t, OP_add, "bt", z, "bt", one, "bt"), "bt");
+    finish(t, product(t, "btd", "j", p, "btj", param(t, "v", "bjd"), "bjd"), "btd", 2, 4);
+    assert_int_equal(ops(t, OP_top), 0);
+    test_done(t);
+}
+
 /* Logits of tokens, log-softmax, the target's. */
 static void cross_entropy(void **state)
 {
@@ -251,8 +276,10 @@ static void rotary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention), cmocka_unit_test(cross_entropy), cmocka_unit_test(layer_norm),
-        cmocka_unit_test(routed),    cmocka_unit_test(local),         cmocka_unit_test(rotary),
+        cmocka_unit_test(attention),     cmocka_unit_test(guarded_attention),
+        cmocka_unit_test(cross_entropy), cmocka_unit_test(layer_norm),
+        cmocka_unit_test(routed),        cmocka_unit_test(local),
+        cmocka_unit_test(rotary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
