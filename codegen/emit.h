@@ -35,6 +35,7 @@ typedef struct {
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
     VEC(Step) host_steps;
     int known;               /* nodes that the grouping knows */
+    bool host_now;           /* a host step is being made: groups have stored nothing yet when it runs */
     const int64_t *hint;     /* free dimensions for cost decisions */
 } Planner;
 typedef VEC(Edge) VEC_EDGE;

@@ -108,6 +108,7 @@ static int new_buffer_of(Planner *pl, Node *n);
 
 int plan_buffer_of(Planner *pl, Node *n)
 {
+    if (pl->host_now && is_light(n)) return -1;
     while (pl->buf_of.n <= n->id) vec_push(pl->a, &pl->buf_of, 0);
     if (!pl->buf_of.v[n->id]) {
         int b = new_buffer_of(pl, n);
@@ -135,7 +136,10 @@ static int host_buffer(Planner *pl, Node *node, DType dt, const Space *shape)
 static void host_step(Planner *pl, Work w, const char *what, Loc loc)
 {
     const Space *none = space_make(pl->g, 0, NULL);
+    bool before = pl->host_now;
+    pl->host_now = true;
     Step s = loops_step(pl, &(WorkList){1, &w, none}, loc);
+    pl->host_now = before;
     s.what = what;
     vec_push(pl->a, &pl->host_steps, s);
 }
