@@ -104,6 +104,7 @@ Value value_int_of(Builder *b, Value v, Loc loc);                   /* int(x) */
 bool value_index(Builder *b, Value v, const AxisSet *s, const Space *sp, const Ix **ix); /* a position as it is */
 bool size_binary(Builder *b, BinaryOp op, Value a, Value c, Loc loc, Value *r);     /* false: not a matter of sizes */
 bool size_less(Builder *b, const Ix *a, const Ix *c, bool *truth);  /* a < c decided? */
+void assume_zero(Graph *g, const Ix *e);                   /* checked elsewhere: e is 0 */
 bool host_known(Builder *b, Edge e);                                /* reads no tensor */
 Value fit_shapes(Builder *b, Value like, Value v, Loc loc, const char *what); /* the error, or checks; v again */
 

@@ -203,7 +203,7 @@ static void use_axis(Read *r, Axis *a, Loc loc)
                    .loc = loc,
                    .text = arena_printf(g->arena, "index `%s` goes to %s in `%s` and to %s here",
                                         a->name, ix_text(g, a->ext), a->from, ix_text(g, dim))});
-    graph_fact_eq0(g, diff);
+    assume_zero(g, diff);
     r->safe[k] = true;
 }
 
@@ -237,7 +237,7 @@ static void use_merged(Read *r, const Index *ix)
                            .text = arena_printf(
                                g->arena, "the parts %s make %s, and the axis has %s",
                                diag_slice(b->d, ix->loc), ix_text(g, all), ix_text(g, dim))});
-    graph_fact_eq0(g, diff);
+    assume_zero(g, diff);
     r->safe[k] = true;
 }
 

@@ -85,7 +85,7 @@ Value fit_shapes(Builder *b, Value like, Value v, Loc loc, const char *what)
                           .text = arena_printf(b->g->arena, "two tensors of shapes %s and %s meet",
                                                shape_text(b, s, like.tensor.dim),
                                                shape_text(b, t, v.tensor.dim))});
-        graph_fact_eq0(b->g, diff);
+        assume_zero(b->g, diff);
     }
     return v;
 }

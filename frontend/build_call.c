@@ -97,7 +97,7 @@ static void agree(Builder *b, const NamedAxis *a, const Ix *ext, const char *who
                                     ix_text(g, a->ext), where, ix_text(g, ext), who);
     if (ix_is_const(diff)) user_error(b->d, loc, "%s", text);
     graph_check(g, (Check){.kind = CHECK_EQ0, .ix = diff, .loc = loc, .text = text});
-    graph_fact_eq0(g, diff);
+    assume_zero(g, diff);
 }
 
 static NamedAxis *name_axis(Frame *nf, const Range *r, const char *from)

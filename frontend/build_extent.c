@@ -69,7 +69,7 @@ const Ix *split_extent(Frame *f, const Ix *total, const Ix *known, Loc loc, cons
                        .loc = loc,
                        .text = arena_printf(g->arena, "axis `%s` must be a multiple of %s (`%s`)",
                                             axis, ix_text(g, known), parts)});
-        graph_fact_eq0(g, rest);
+        assume_zero(g, rest);
     }
     return ix_div(g, total, known, NULL);
 }

@@ -8,13 +8,13 @@
 
 /* ---- which options there are ---- */
 
-static bool listed_in(const Item *module, const char *name)
+static const Option *listed_in(const Item *module, const char *name)
 {
     for (int i = 0; i < module->module.options.n; i++) {
         const Option *o = &module->module.options.v[i];
-        if (!o->is_pass && !strcmp(o->name.s, name)) return true;
+        if (!o->is_pass && !strcmp(o->name.s, name)) return o;
     }
-    return false;
+    return NULL;
 }
 
 static Opt *opt_find(const OptVec *opts, const char *name)
@@ -48,6 +48,36 @@ static const char *type_text(Builder *b, const Type *t)
                         t->length ? expr_text(b, t->length) : "");
 }
 
+static void list_one(Builder *b, const Option *o, OptVec *out)
+{
+    Opt *old = opt_find(out, o->name.s);
+    if (old && old->decl == o) return; /* a group before it brought it */
+    if (old) user_error(b->d, o->name.loc, "option `%s` is listed twice", o->name.s);
+    Opt *n = NEW(b->a, Opt);
+    *n = (Opt){.name = o->name.s, .doc = o->doc, .type = type_text(b, &o->type), .prefix = ""};
+    n->decl = o, n->listed = true, n->loc = o->name.loc;
+    vec_push(b->a, out, n);
+}
+
+/* `..: m`: what the module lists itself, before or after, counts in place of m's. */
+static void list_group(Builder *b, const Item *module, const Option *group, OptVec *out)
+{
+    OptVec inner = {0};
+    const char *prefix = group->name.s ? group->name.s : "";
+    options_list(b, module_named(b, group->module, "`..:`"), &inner);
+    for (int i = 0; i < inner.n; i++) {
+        Opt *n = inner.v[i];
+        n->name = arena_printf(b->a, "%s%s", prefix, n->name);
+        n->prefix = arena_printf(b->a, "%s%s", prefix, n->prefix);
+        n->listed = false;
+        const Option *own = listed_in(module, n->name);
+        if (own)
+            list_one(b, own, out);
+        else if (!opt_find(out, n->name))
+            vec_push(b->a, out, n);
+    }
+}
+
 int options_list(Builder *b, const Item *module, OptVec *out)
 {
     if (++b->calls > MAX_CALLS)
@@ -56,30 +86,10 @@ int options_list(Builder *b, const Item *module, OptVec *out)
                    module->module.name.s);
     for (int i = 0; i < module->module.options.n; i++) {
         const Option *o = &module->module.options.v[i];
-        if (!o->is_pass) {
-            Opt *n = NEW(b->a, Opt);
-            *n = (Opt){.name = o->name.s,
-                       .doc = o->doc,
-                       .type = type_text(b, &o->type),
-                       .prefix = "",
-                       .decl = o,
-                       .listed = true,
-                       .loc = o->name.loc};
-            if (opt_find(out, n->name))
-                user_error(b->d, o->name.loc, "option `%s` is listed twice", n->name);
-            vec_push(b->a, out, n);
-            continue;
-        }
-        OptVec inner = {0};
-        const char *prefix = o->name.s ? o->name.s : "";
-        options_list(b, module_named(b, o->module, "`..:`"), &inner);
-        for (int j = 0; j < inner.n; j++) {
-            Opt *n = inner.v[j];
-            n->name = arena_printf(b->a, "%s%s", prefix, n->name);
-            n->prefix = arena_printf(b->a, "%s%s", prefix, n->prefix);
-            n->listed = false;
-            if (!listed_in(module, n->name) && !opt_find(out, n->name)) vec_push(b->a, out, n);
-        }
+        if (o->is_pass)
+            list_group(b, module, o, out);
+        else
+            list_one(b, o, out);
     }
     b->calls--;
     return out->n;

@@ -190,6 +190,13 @@ bool size_binary(Builder *b, BinaryOp op, Value a, Value c, Loc loc, Value *r)
     }
 }
 
+void assume_zero(Graph *g, const Ix *e)
+{
+    graph_fact_eq0(g, e);
+    graph_fact_ge0(g, e); /* for what isn't equal, but follows */
+    graph_fact_ge0(g, ix_scale(g, e, -1));
+}
+
 /* ---- what the host knows ---- */
 
 static void read_known(void *ctx, Edge e, bool as_index)

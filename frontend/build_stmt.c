@@ -387,7 +387,7 @@ static bool require_sizes(Frame *f, const Expr *e, const char *text)
     }
     graph_check(g, check);
     if (check.kind == CHECK_EQ0)
-        graph_fact_eq0(g, check.ix);
+        assume_zero(g, check.ix);
     else
         graph_fact_ge0(g, check.ix);
     return true;
@@ -397,7 +397,7 @@ RTC_NORETURN static void require_fails(Frame *f, const Expr *e, const char *text
 {
     Builder *b = f->b;
     Str found = {.arena = b->a};
-    if (e->kind == EX_BINARY && e->binary.op >= BIN_EQ && e->binary.op <= BIN_GE)
+    if (e->kind == EX_BINARY && e->binary.op >= BIN_EQ && e->binary.op <= BIN_IN)
         str_printf(&found, "\nfound: `%s` is %s, `%s` is %s", expr_text(b, e->binary.a),
                    value_what(b, eval_whole(f, e->binary.a)), expr_text(b, e->binary.b),
                    value_what(b, eval_whole(f, e->binary.b)));
@@ -466,7 +466,11 @@ static void check_place(Frame *f, const Stmt *s)
     bool fn_only = s->kind == ST_INIT || s->kind == ST_UPDATE || s->kind == ST_AUX ||
                    s->kind == ST_RETURN || s->kind == ST_ANNOTATED;
     if (module_only && f->b->ifs.n > f->ifs_at_entry)
-        user_error(d, s->loc, "`%s` can't stand in an `if` that only the host decides", w);
+        user_error(
+            d, s->loc, "`%s` can't stand in an `if` that only the host decides%s", w,
+            f->b->lone
+                ? "\nhint: this module is built alone: give its options values, `--set NAME=VALUE`"
+                : "");
     if (module_only && !f->in_module)
         user_error(d, s->loc, "`%s` stands in a module, not in a function", w);
     if (fn_only && f->in_module)
