@@ -146,17 +146,16 @@ static void host_step(Planner *pl, Work w, const char *what, Loc loc)
 
 int plan_host_value(Planner *pl, Edge e)
 {
-    if (e.node->rank != 0) diag_bug(pl->g->diag, "a condition known before launch has axes: %%%d", e.node->id);
-    int b = pair_find(&pl->host, e.node, NULL, 0);
+    int b = pair_find(&pl->host, e.node, e.map, 0);      /* one element of a node with axes is a condition too */
     if (b >= 0) return b;
-    b = is_light(e.node) ? -1 : plan_buffer_of(pl, e.node);
+    b = is_light(e.node) || e.node->rank ? -1 : plan_buffer_of(pl, e.node);
     if (b < 0) {
         const Space *none = space_make(pl->g, 0, NULL);
         b = host_buffer(pl, NULL, e.node->dt, none);
         Work w = {.op = OP_stop, .space = none, .e = e, .dt = e.node->dt, .buf = b, .stride = pl->strides.v[b]};
         host_step(pl, w, "host value", e.node->loc);
     }
-    pair_add(pl->a, &pl->host, e.node, NULL, 0, b);
+    pair_add(pl->a, &pl->host, e.node, e.map, 0, b);
     return b;
 }
 
@@ -238,48 +237,6 @@ static void add_group(Planner *pl, const Group *gr)
 
 /* ---- roots ---- */
 
-/* Is the value of n anything but 0 for sure? As a bool known on the host. */
-static Edge reached(Planner *pl, PairTable *memo, VEC_EDGE *seen, Node *n);
-
-static Edge both(Planner *pl, Op op, Edge a, Edge b)
-{
-    return graph_pw2(pl->g, op, space_make(pl->g, 0, NULL), a, b);
-}
-
-static Edge reached_args(Planner *pl, PairTable *memo, VEC_EDGE *seen, Node *n)
-{
-    Graph *g = pl->g;
-    Edge yes = graph_bool(g, true);
-    switch (n->op) {
-    case OP_const: return graph_bool(g, n->attr.value.f != 0 || n->attr.value.i != 0);
-    case OP_neg: case OP_cast: case OP_stop: case OP_sum: case OP_scat: case OP_scan: case OP_div:
-        return reached(pl, memo, seen, n->args[0].node);
-    case OP_add: case OP_sub: case OP_read:
-        return both(pl, OP_or, reached(pl, memo, seen, n->args[0].node), reached(pl, memo, seen, n->args[1].node));
-    case OP_mul:
-        return both(pl, OP_and, reached(pl, memo, seen, n->args[0].node), reached(pl, memo, seen, n->args[1].node));
-    case OP_select:
-        return both(pl, OP_or, reached(pl, memo, seen, n->args[1].node), reached(pl, memo, seen, n->args[2].node));
-    case OP_branch: {
-        Edge a = reached(pl, memo, seen, n->args[1].node), b = reached(pl, memo, seen, n->args[2].node);
-        if (edge_is_const(a, 1) && edge_is_const(b, 1)) return yes;
-        Edge not = graph_pw1(g, OP_not, space_make(g, 0, NULL), n->args[0]);
-        return both(pl, OP_or, both(pl, OP_and, n->args[0], a), both(pl, OP_and, not, b));
-    }
-    default: return yes;
-    }
-}
-
-static Edge reached(Planner *pl, PairTable *memo, VEC_EDGE *seen, Node *n)
-{
-    int k = pair_find(memo, n, NULL, 0);
-    if (k >= 0) return seen->v[k];
-    Edge e = reached_args(pl, memo, seen, n);
-    pair_add(pl->a, memo, n, NULL, 0, seen->n);
-    vec_push(pl->a, seen, e);
-    return e;
-}
-
 static const Group *producer(const Planner *pl, const Node *n)
 {
     for (int i = 0; i < pl->u->groups->groups.n; i++) {
@@ -290,15 +247,16 @@ static const Group *producer(const Planner *pl, const Node *n)
     return NULL;
 }
 
-static int reached_flag(Planner *pl, PairTable *memo, VEC_EDGE *seen, Node *n)
+static int reached_flag(Planner *pl, Reached *r, Node *n)
 {
     Graph *g = pl->g;
-    Edge e = reached(pl, memo, seen, n);
+    const Space *none = space_make(g, 0, NULL);
+    Edge e = grad_reached(r, n);
     const Group *gr = producer(pl, n);
     for (int i = 0; gr && i < gr->when.n; i++) {
         Edge c = gr->when.v[i].cond;
-        if (!gr->when.v[i].value) c = graph_pw1(g, OP_not, space_make(g, 0, NULL), c);
-        e = both(pl, OP_and, e, c);
+        if (!gr->when.v[i].value) c = graph_pw1(g, OP_not, none, c);
+        e = graph_pw2(g, OP_and, none, e, c);
     }
     return edge_is_const(e, 1) ? -1 : plan_host_value(pl, e);
 }
@@ -326,12 +284,11 @@ static int copy_root(Planner *pl, const Root *r, int reached)
 static void place_roots(Planner *pl)
 {
     Graph *g = pl->g;
-    PairTable memo = {0};
-    VEC_EDGE seen = {0};
+    Reached *reach = reached_new(g, pl->a);
     for (int i = 0; i < g->roots.n; i++) {
         const Root *r = &g->roots.v[i];
         if (r->kind == ROOT_INIT) continue;
-        int flag = r->kind == ROOT_GRAD ? reached_flag(pl, &memo, &seen, r->e.node) : -1;
+        int flag = r->kind == ROOT_GRAD ? reached_flag(pl, reach, r->e.node) : -1;
         int buf = r->e.node->op == OP_const ? -1 : plan_buffer_of(pl, r->e.node);
         if (buf < 0 || plan_address(pl, buf, r->e.map) != row_major(g, r->space)) buf = copy_root(pl, r, flag);
         pl->p->buffers.v[buf].root = true;
