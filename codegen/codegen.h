@@ -112,6 +112,11 @@ typedef struct {
 /* From u->groups. Errors: diag_bug when a group isn't what passes.h says. */
 Plan *plan_make(Unit *u);
 
+/* Is a gradient anything but 0 for sure, as a bool known on the host? It isn't where branches not taken would give it. */
+typedef struct Reached Reached;
+Reached *reached_new(Graph *g, Arena *a);
+Edge grad_reached(Reached *r, Node *n);
+
 /* What every kernel's text stands on: math, random numbers, selection (codegen/prelude*.h, ir/rand.h as embedded text). */
 const char *plan_prelude(void);
 /* The translation units to compile, at most n of about equal size: prelude, kernels, each kernel under its name. */

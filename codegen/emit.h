@@ -38,7 +38,6 @@ typedef struct {
     bool host_now;           /* a host step is being made: groups have stored nothing yet when it runs */
     const int64_t *hint;     /* free dimensions for cost decisions */
 } Planner;
-typedef VEC(Edge) VEC_EDGE;
 
 int plan_int(Planner *pl, const Ix *e);
 /* The buffer that n's values are read from, made on first use for leaves and host values; -1: n is computed in place. */
@@ -49,7 +48,7 @@ const Ix *row_major(Graph *g, const Space *s);          /* element number over t
 double hinted(Planner *pl, const Ix *e);                 /* a size at the hinted free dimensions */
 double space_hint(Planner *pl, const Space *s);
 bool is_light(const Node *n);                            /* computed where it is read */
-int plan_host_value(Planner *pl, Edge e);                /* buffer of a rank-0 bool or number known before launch */
+int plan_host_value(Planner *pl, Edge e);                /* buffer of one bool or number known before launch */
 
 /* ---- values ---- */
 

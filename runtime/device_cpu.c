@@ -31,12 +31,10 @@ static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
 {
     if (bytes <= b->bytes) return;
     block_free(b);
-    size_t huge = (size_t)2 << 20;
-    if (!size_add(bytes, huge - 1, &bytes)) diag_oom(d);
-    bytes = bytes / huge * huge;
+    if (!size_add(bytes, 4095, &bytes)) diag_oom(d);
+    bytes = bytes / 4096 * 4096;
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
-    madvise(p, bytes, MADV_HUGEPAGE);
     memset(p, 0xff, bytes);
     *b = (Block){p, bytes};
 }

@@ -3,9 +3,15 @@
 
 #include "runtime/compile.h"
 
+/* By root: the condition under which it is reached (gradients). */
 static void prepare(Executable *e, const CompileOptions *o)
 {
-    (void)e, (void)o;
+    (void)o;
+    Graph *g = e->unit->graph;
+    Reached *r = reached_new(g, e->arena);
+    Edge *when = NEW_N(e->arena, Edge, g->roots.n + 1);
+    for (int i = 0; i < g->roots.n; i++) when[i] = grad_reached(r, g->roots.v[i].e.node);
+    e->dev = when;
 }
 
 static size_t bytes_of(DType dt) { return dt == DT_BOOL ? 1 : 4; }
@@ -63,13 +69,6 @@ static void set_leaves(Instance *in, Eval *ev, Arena *a)
     }
 }
 
-static bool all_zero(const float *v, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (v[i] != 0) return false;
-    return true;
-}
-
 static void run(Instance *in, const RunOptions *o)
 {
     Executable *e = in->e;
@@ -91,9 +90,10 @@ static void run(Instance *in, const RunOptions *o)
         Value *v = &in->root[i];
         v->data = in->root_data[i];
         if (!e->store) continue;
-        /* a gradient that is 0 everywhere is one that wasn't reached */
-        if (r->kind == ROOT_GRAD && store_param(e->store, r->name))
-            store_add_grad(e->store, r->name, v->data, v->count, !all_zero(v->data, v->count));
+        if (r->kind == ROOT_GRAD && store_param(e->store, r->name)) {
+            Tensor reached = eval_edge(ev, ((const Edge *)e->dev)[i], space_make(e->unit->graph, 0, NULL));
+            store_add_grad(e->store, r->name, v->data, v->count, ((const uint8_t *)reached.data)[0]);
+        }
         if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, v->data);
     }
     diag_undefer(e->diag);
