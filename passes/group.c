@@ -118,6 +118,36 @@ static void sort_block(Grouper *w, Group *gr, const Cluster *c)
                 gr->members.v[i].axis[x] = to[gr->members.v[i].axis[x]];
 }
 
+enum { BLOCKS_LEFT = 256, MOST_INNER = 4096, MOST_ROW_BYTES = 32768 };
+
+static double private_total(const Grouper *w, const Group *gr)
+{
+    double bytes = 0;
+    for (int i = 0; i < gr->members.n; i++)
+        if (!gr->members.v[i].stored)
+            bytes += private_bytes(w, gr->members.v[i].node, gr->members.v[i].axis);
+    return bytes;
+}
+
+/* Where blocks abound, the innermost axes are better loops inside them: a block is then a row of
+ * contiguous elements, not one. */
+static void shorten_block(Grouper *w, Group *gr)
+{
+    double blocks = space_at(gr->block, w->syms), inner = 1;
+    int n = gr->block->n;
+    for (; n > 0; n--) {
+        double ext = size_at(gr->block->ext[n - 1], w->syms);
+        if (blocks / ext < BLOCKS_LEFT || inner * ext > MOST_INNER) break;
+        if (private_total(w, gr) * inner * ext > MOST_ROW_BYTES) break;
+        blocks /= ext;
+        inner *= ext;
+    }
+    gr->block = space_slice(w->g, gr->block, 0, n);
+    for (int i = 0; i < gr->members.n; i++)
+        for (int x = 0; x < gr->members.v[i].node->space->n; x++)
+            if (gr->members.v[i].axis[x] >= n) gr->members.v[i].axis[x] = -1;
+}
+
 static Group make_group(Grouper *w, int cluster, int id)
 {
     const Cluster *c = &w->clusters.v[cluster];
@@ -130,6 +160,7 @@ static Group make_group(Grouper *w, int cluster, int id)
         gr.block = space_make(w->g, 0, NULL);
     } else {
         sort_block(w, &gr, c);
+        if (!w->unfused) shorten_block(w, &gr);
     }
     return gr;
 }

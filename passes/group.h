@@ -98,6 +98,8 @@ const char *group_obstacle(Grouper *w, int a, int b);
 Ints group_order(Grouper *w);
 /* Members of the cluster in order, with light values that pay inside it. */
 void group_members(Grouper *w, int cluster, Group *out);
+/* Of n's values in one block, if block[] are its block axes. */
+double private_bytes(const Grouper *w, const Node *n, const int8_t *block);
 void group_buffers(Grouper *w, Grouping *out);
 
 #endif

@@ -121,7 +121,7 @@ static bool reads_own_block(Private *p, const Node *n, const int8_t *block)
     return true;
 }
 
-static double inner_bytes(const Grouper *w, const Node *n, const int8_t *block)
+double private_bytes(const Grouper *w, const Node *n, const int8_t *block)
 {
     double bytes = dtype_bytes(n->dt);
     for (int d = 0; d < n->rank; d++)
@@ -181,7 +181,7 @@ static void decide(Private *p, int at)
     l = light_of(p, n); /* others may have come in before it */
     if (work < LEAST_OPERATIONS || times * work <= own * (work + 1) + times) return;
     int8_t *block = block_axes(p, l);
-    if (!block || inner_bytes(w, l->node, block) > MOST_PRIVATE) return;
+    if (!block || private_bytes(w, l->node, block) > MOST_PRIVATE) return;
     if (reads_own_block(p, l->node, block)) l->block = block;
 }
 
@@ -212,7 +212,7 @@ static void add_lights(Private *p, double *room)
         at = light_at(p, (Node *)n);
         Light *l = &p->lights.v[at];
         if (l->block) {
-            double bytes = inner_bytes(w, n, l->block);
+            double bytes = private_bytes(w, n, l->block);
             if (bytes > *room)
                 l->block = NULL;
             else
@@ -250,7 +250,7 @@ static double spill(const Grouper *w, Group *out)
         int largest = -1;
         for (int i = 0; i < out->members.n; i++) {
             const Member *m = &out->members.v[i];
-            double bytes = m->stored ? 0 : inner_bytes(w, m->node, m->axis);
+            double bytes = m->stored ? 0 : private_bytes(w, m->node, m->axis);
             room -= bytes;
             if (bytes > most) {
                 most = bytes;
