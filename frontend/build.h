@@ -50,7 +50,7 @@ typedef struct Value Value;
 struct Value {
     ValueKind kind;
     union {
-        struct { const char *absent; Loc loc; } none;               /* the absent input it comes from, or NULL */
+        struct { const char *absent, *option; Loc loc; } none;      /* the absent input, or option without a value, it comes from */
         int64_t i;
         double f;
         bool b;

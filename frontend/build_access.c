@@ -22,7 +22,7 @@ Value access_base(Frame *f, const Expr *base, const char **text)
     if (index_find(f, base->s))
         user_error(f->b->d, base->loc, "`%s` is an index here: it has no axes to read", base->s);
     Var *v = scope_find(f->scope, base->s);
-    if (!v && !strcmp(base->s, "none")) return (Value){.kind = V_NONE, .none = {NULL, base->loc}};
+    if (!v && !strcmp(base->s, "none")) return (Value){.kind = V_NONE, .none = {.loc = base->loc}};
     if (!v && inst_at(f, base, NULL))
         user_error(f->b->d, base->loc, "`%s` is a module, not a tensor", base->s);
     if (!v) unknown_name(f, (Name){base->s, base->loc}, "the tensor");

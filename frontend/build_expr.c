@@ -50,6 +50,8 @@ Value none_error(Frame *f, Value none, Loc loc)
         diag_note(b->d, none.none.loc, "it comes from here");
     if (none.none.absent)
         user_error(b->d, loc, "the input `%s` is needed here, and it is absent", none.none.absent);
+    if (none.none.option)
+        user_error(b->d, loc, "option `%s` is needed here, and has no value", none.none.option);
     user_error(b->d, loc, "this is `none`, and a value is needed here");
 }
 
@@ -76,7 +78,7 @@ static Value predeclared(Frame *f, const Expr *e)
     Builder *b = f->b;
     if (!strcmp(e->s, "training")) return b->touched_training++, value_bool(b->o->training);
     if (!strcmp(e->s, "aux_loss")) return b->aux;
-    if (!strcmp(e->s, "none")) return (Value){.kind = V_NONE, .none = {NULL, e->loc}};
+    if (!strcmp(e->s, "none")) return (Value){.kind = V_NONE, .none = {.loc = e->loc}};
     if (!strcmp(e->s, "lowest")) return value_float(LOWEST);
     if (!strcmp(e->s, "pi")) return value_float(3.14159265358979323846);
     if (inst_at(f, e, NULL))

@@ -150,7 +150,8 @@ Value typed_value(Builder *b, const Type *t, int64_t length, Value v, Loc loc, c
 
 /* ---- values ---- */
 
-/* The options before `at` as the module that declares option `o` names them. */
+/* The options before `at` as the module that declares option `o` names them. One that came by
+ * `..: m`, without default, may stay without a value as long as nothing reads it. */
 static Frame *default_frame(Builder *b, Inst *m, int at, const Opt *o)
 {
     Frame *f = frame_new(b, NULL, NULL, NULL);
@@ -176,6 +177,7 @@ static void check_static(Builder *b, Value v, Loc loc, const char *what)
 static int64_t type_length(Frame *f, const Type *t)
 {
     if (!t->is_list || !t->length) return -1;
+    if (eval_whole(f, t->length).kind == V_NONE) return -1;
     Value n = eval_static(f, t->length, "the length of a list");
     if (n.kind != V_INT || n.i < 0)
         user_error(f->b->d, t->length->loc, "the length of a list is an int from 0\nfound: %s",
@@ -189,6 +191,7 @@ bool option_default(Builder *b, Inst *m, int at, Opt *o, Value *v)
     Frame *f = default_frame(b, m, at, o);
     const char *what = arena_printf(b->a, "option `%s`", o->name);
     *v = eval_whole(f, o->decl->value);
+    if (v->kind == V_NONE && v->none.option) return false;
     check_static(b, *v, o->decl->value->loc, what);
     *v = typed_value(b, &o->decl->type, type_length(f, &o->decl->type), *v, o->decl->value->loc,
                      what);
@@ -221,6 +224,8 @@ static void resolve_one(Builder *b, Inst *m, int at, GivenVec *given)
         o->def = o->value;
         if (!o->has_def && b->lone && !o->decl->type.is_list && o->decl->type.kind == TY_INT) {
             o->value = value_size(ix_sym(b->main, o->name, o->loc));
+        } else if (!o->has_def && !o->listed) {
+            o->value = (Value){.kind = V_NONE, .none = {.option = o->name, .loc = o->loc}};
         } else if (!o->has_def) {
             diag_note(b->d, o->loc, "it is declared here");
             user_error(

@@ -104,7 +104,7 @@ static Value input_value(Frame *f, const Param *p)
     }
     if (p->value->kind == EX_NAME && !strcmp(p->value->s, "none")) {
         if (!is_absent(b, p->name.s)) return make_input(f, p, &d);
-        return (Value){.kind = V_NONE, .none = {p->name.s, p->loc}};
+        return (Value){.kind = V_NONE, .none = {.absent = p->name.s, .loc = p->loc}};
     }
     d = eval_whole(f, p->value);
     if (is_absent(b, p->name.s)) return d;

@@ -1,4 +1,5 @@
-/* run.h: a program from a text, evaluated: for tests that compare its outputs with numbers computed by hand. */
+/* run.h: a program from a text, evaluated: for tests that compare its outputs with numbers computed
+ * by hand. */
 #ifndef RTC_TESTS_RUN_H
 #define RTC_TESTS_RUN_H
 
@@ -24,7 +25,8 @@ static inline Program *run_load(Diag *d, const char *text, const Override *set, 
     close(fd);
     Program *volatile p = NULL;
     o.path = path, o.library = RTC_SOURCE_DIR "/models", o.set = set;
-    for (o.nset = 0; set && set[o.nset].name; o.nset++) {}
+    for (o.nset = 0; set && set[o.nset].name; o.nset++) {
+    }
     DIAG_TRY(d)
     {
         p = program_load(d, &o);
@@ -128,7 +130,8 @@ static inline void same(const double *got, const double *want, int64_t n, const 
 /* Numbers without pattern. */
 static inline void fill(double *v, int64_t n, unsigned seed)
 {
-    for (int64_t i = 0; i < n; i++) v[i] = sin(1.7 * (double)i + seed) + 0.3 * cos(0.9 * (double)(i * i));
+    for (int64_t i = 0; i < n; i++)
+        v[i] = sin(1.7 * (double)i + seed) + 0.3 * cos(0.9 * (double)(i * i));
 }
 
 #endif

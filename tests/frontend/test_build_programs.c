@@ -1,13 +1,18 @@
-/* Programs as wholes: options, instances, states, draws, host choices, annotations, imports, text. */
+/* Programs as wholes: options, instances, states, draws, host choices, annotations, imports, text.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
 #include "tests/frontend/run.h"
+#include "tests/frontend/wrong.h"
 #include <sys/stat.h>
 
-#define NONE {NULL, NULL}
+#define NONE                                                                                       \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
 
 /* The message that loading gives; "" if it loads. */
 static const char *message_of(Diag *d, LoadOptions o)
@@ -25,7 +30,8 @@ static const char *refusal(Diag *d, const char *text, const Override *set)
     int fd = mkstemp(path);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    LoadOptions o = {.path = path, .library = RTC_SOURCE_DIR "/models", .set = set, .training = true};
+    LoadOptions o = {
+        .path = path, .library = RTC_SOURCE_DIR "/models", .set = set, .training = true};
     while (set && set[o.nset].name) o.nset++;
     const char *m = message_of(d, o);
     unlink(path);
@@ -54,17 +60,20 @@ static const StaticValue *option(const Program *p, const char *name)
 
 /* ---- options ---- */
 
-#define PARTS "module part(size: int, twice: int = 2 * size, kind: string = \"a\", each: int[size] = 1) {\n" \
-              "  param w[size, twice] = each[0]\n  require kind != \"\", \"kind\"\n" \
-              "  fn (x[b]) {\n    let y[b] = x[b] * (sum[i,j] w[i,j])\n    return y\n  }\n}\n"
+#define PARTS                                                                                      \
+    "module part(size: int, twice: int = 2 * size, kind: string = \"a\", each: int[size] = 1) {\n" \
+    "  param w[size, twice] = each[0]\n  require kind != \"\", \"kind\"\n"                         \
+    "  fn (x[b]) {\n    let y[b] = x[b] * (sum[i,j] w[i,j])\n    return y\n  }\n}\n"
 
 static void test_options(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = PARTS "model m(size: int = 3,  ## how many\n  ..: part) {\n  use p = part(..)\n"
-                             "  fn (x[batch]) = p(x)\n}\n";
-    Program *p = run_load(d, text, (Override[]){{"twice", "5"}, {"each", "7"}, NONE}, (LoadOptions){0});
+    const char *text =
+        PARTS "model m(size: int = 3,  ## how many\n  ..: part) {\n  use p = part(..)\n"
+              "  fn (x[batch]) = p(x)\n}\n";
+    Program *p =
+        run_load(d, text, (Override[]){{"twice", "5"}, {"each", "7"}, NONE}, (LoadOptions){0});
     assert_int_equal(p->options.n, 4);
     assert_string_equal(p->options.v[0].doc, "how many");
     assert_string_equal(p->options.v[3].type, "int[size]");
@@ -78,7 +87,8 @@ static void test_options(void **state)
     assert_says(refusal(d, text, (Override[]){{"size", "1.5"}, NONE}), "must be of type int");
     assert_says(refusal(d, text, (Override[]){{"sise", "2"}, NONE}), "did you mean `size`?");
     assert_says(refusal(d, text, (Override[]){{"each", "1, 2"}, NONE}), "takes 3 values");
-    assert_says(refusal(d, text, (Override[]){{"size", "100000000000000000000"}, NONE}), "--set size:1:1");
+    assert_says(refusal(d, text, (Override[]){{"size", "100000000000000000000"}, NONE}),
+                "--set size:1:1");
     diag_free(d);
 }
 
@@ -86,16 +96,21 @@ static void test_unread_options(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = PARTS "model m(..: part) {\n  use p = part(.., size = 4)\n  fn (x[batch]) = p(x)\n}\n";
-    assert_says(refusal(d, text, (Override[]){{"size", "9"}, NONE}), "option `size` is set, but nothing reads it");
+    const char *text =
+        PARTS "model m(..: part) {\n  use p = part(.., size = 4)\n  fn (x[batch]) = p(x)\n}\n";
+    assert_says(refusal(d, text, (Override[]){{"size", "9"}, NONE}),
+                "option `size` is set, but nothing reads it");
 
-    const char *two = PARTS "model m(a_..: part, b_..: part, a_size: int = 2, b_size: int = 3, deep: bool = false) {\n"
-                            "  use one = part(a_.., size = a_size)\n"
-                            "  if deep { use two = part(b_.., size = b_size) }\n"
-                            "  fn (x[batch]) = if deep { two(one(x)) } else { one(x) }\n}\n";
+    const char *two = PARTS
+        "model m(a_..: part, b_..: part, a_size: int = 2, b_size: int = 3, deep: bool = false) {\n"
+        "  use one = part(a_.., size = a_size)\n"
+        "  if deep { use two = part(b_.., size = b_size) }\n"
+        "  fn (x[batch]) = if deep { two(one(x)) } else { one(x) }\n}\n";
     assert_string_equal(refusal(d, two, (Override[]){{"a_twice", "1"}, NONE}), "");
-    assert_says(refusal(d, two, (Override[]){{"b_twice", "1"}, NONE}), "nothing reads it in this configuration");
-    assert_string_equal(refusal(d, two, (Override[]){{"b_twice", "1"}, {"deep", "true"}, NONE}), "");
+    assert_says(refusal(d, two, (Override[]){{"b_twice", "1"}, NONE}),
+                "nothing reads it in this configuration");
+    assert_string_equal(refusal(d, two, (Override[]){{"b_twice", "1"}, {"deep", "true"}, NONE}),
+                        "");
     /* what only evaluation switches off does not count as unread */
     const char *drop = "import \"nn.rt\"\nmodel m(p: float = 0, q: float = 0) {\n"
                        "  fn (x[batch]) {\n    let y = if training and q > 0 { x * q } else { x }\n"
@@ -110,11 +125,13 @@ static void test_callee_default(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = PARTS "model m(size: int = 3, ..: part) {\n  use p = part(.., size = size + 1)\n"
-                             "  fn (x[batch]) = p(x)\n}\n";
+    const char *text =
+        PARTS "model m(size: int = 3, ..: part) {\n  use p = part(.., size = size + 1)\n"
+              "  fn (x[batch]) = p(x)\n}\n";
     Program *p = run_load(d, text, NULL, (LoadOptions){0});
     const Space *w = p->graph->params.v[0].node->space;
-    assert_true(w->ext[0]->c == 4 && w->ext[1]->c == 8);  /* twice = 2 * 4, not the 6 that m would compute */
+    assert_true(w->ext[0]->c == 4 &&
+                w->ext[1]->c == 8); /* twice = 2 * 4, not the 6 that m would compute */
     assert_int_equal(option(p, "twice")->i, 6);
     program_free(p);
     diag_free(d);
@@ -126,11 +143,12 @@ static void test_sharing(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = "import \"nn.rt\"\nmodel m(depth: int = 3, tie: bool = true) {\n"
-                       "  fn owner(i: int) = if tie { 0 } else { i }\n"
-                       "  for i in 0..depth { use net[owner(i)].f = linear(4, 4) }\n  use unused = linear(4, 4)\n"
-                       "  fn (x[batch,e: 4]) {\n    let y = x\n    for i in 0..depth { y = net[owner(i)].f(y) }\n"
-                       "    return y\n  }\n}\n";
+    const char *text =
+        "import \"nn.rt\"\nmodel m(depth: int = 3, tie: bool = true) {\n"
+        "  fn owner(i: int) = if tie { 0 } else { i }\n"
+        "  for i in 0..depth { use net[owner(i)].f = linear(4, 4) }\n  use unused = linear(4, 4)\n"
+        "  fn (x[batch,e: 4]) {\n    let y = x\n    for i in 0..depth { y = net[owner(i)].f(y) }\n"
+        "    return y\n  }\n}\n";
     Program *p = run_load(d, text, NULL, (LoadOptions){0});
     assert_int_equal(p->graph->params.n, 2);
     assert_string_equal(p->graph->params.v[0].name, "net.0.f.weight");
@@ -149,9 +167,10 @@ static void test_absent_inputs(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = "model m() {\n  fn (x[batch], mask[batch]: bool = true, goal[batch] = none) {\n"
-                       "    let y[batch] = where(mask[batch], x[batch], 0)\n"
-                       "    let loss = mean[batch] (y[batch] - goal[batch])^2\n    return y, loss\n  }\n}\n";
+    const char *text =
+        "model m() {\n  fn (x[batch], mask[batch]: bool = true, goal[batch] = none) {\n"
+        "    let y[batch] = where(mask[batch], x[batch], 0)\n"
+        "    let loss = mean[batch] (y[batch] - goal[batch])^2\n    return y, loss\n  }\n}\n";
     Program *p = run_load(d, text, NULL, (LoadOptions){0});
     assert_int_equal(p->graph->inputs.n, 3);
     assert_true(p->graph->inputs.v[1].optional && p->graph->inputs.v[1].fill == 1);
@@ -162,7 +181,8 @@ static void test_absent_inputs(void **state)
     assert_int_equal(p->graph->inputs.n, 1);
     assert_int_equal(count_nodes(p->graph, OP_select), 0);
     assert_null(graph_find_root(p->graph, ROOT_OUTPUT, "loss"));
-    assert_true(p->missing.n == 1 && !strcmp(p->missing.v[0].output, "loss") && !strcmp(p->missing.v[0].input, "goal"));
+    assert_true(p->missing.n == 1 && !strcmp(p->missing.v[0].output, "loss") &&
+                !strcmp(p->missing.v[0].input, "goal"));
     program_free(p);
     diag_free(d);
 }
@@ -173,7 +193,8 @@ static void test_dropout_draws_per_element(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    const char *text = "import \"nn.rt\"\nfn f(p[i,j], v[j,d]) {\n  let y[i,d] = sum[j] dropout(p[i,j], 0.5) * v[j,d]\n"
+    const char *text = "import \"nn.rt\"\nfn f(p[i,j], v[j,d]) {\n  let y[i,d] = sum[j] "
+                       "dropout(p[i,j], 0.5) * v[j,d]\n"
                        "  return y\n}\n";
     Program *p = run_load(d, text, NULL, (LoadOptions){.training = true});
     for (int i = 0; i < p->graph->nodes.n; i++)
@@ -200,11 +221,12 @@ static void test_sites(void **state)
                        "  fn (x[batch]) {\n    let y = x\n    if more { y = exp(y) }\n"
                        "    for i in 0..depth { y = dropout(y, 0.5) }\n    return y\n  }\n}\n";
     LoadOptions o = {.training = true};
-    Program *p = run_load(d, text, NULL, o), *q = run_load(d, text, (Override[]){{"more", "true"}, {"depth", "3"}, NONE}, o);
+    Program *p = run_load(d, text, NULL, o),
+            *q = run_load(d, text, (Override[]){{"more", "true"}, {"depth", "3"}, NONE}, o);
     assert_int_equal(count_nodes(q->graph, OP_rand), 3);
     for (int i = 0; i < 2; i++) assert_true(site_of(p->graph, i) == site_of(q->graph, i));
     assert_true(site_of(p->graph, 0) != site_of(p->graph, 1));
-    Program *r = run_load(d, p->text, NULL, o);           /* imports inlined */
+    Program *r = run_load(d, p->text, NULL, o); /* imports inlined */
     for (int i = 0; i < 2; i++) assert_true(site_of(p->graph, i) == site_of(r->graph, i));
     program_free(p), program_free(q), program_free(r);
     diag_free(d);
@@ -213,9 +235,11 @@ static void test_sites(void **state)
 static void test_distributions(void **state)
 {
     (void)state;
-    Run r = run_new("fn f(x[n: 20000]) {\n  let u[n] = uniform(-1, 3)\n  let z[n] = normal(2, 0.5)\n"
-                    "  let c[n] = where(bernoulli(0.3), 1, 0)\n  let never[n] = where(bernoulli(0), 1, 0)\n"
-                    "  let always[n] = where(bernoulli(1), 1, 0)\n  return u, z, c, never, always\n}\n", NULL, true);
+    Run r = run_new(
+        "fn f(x[n: 20000]) {\n  let u[n] = uniform(-1, 3)\n  let z[n] = normal(2, 0.5)\n"
+        "  let c[n] = where(bernoulli(0.3), 1, 0)\n  let never[n] = where(bernoulli(0), 1, 0)\n"
+        "  let always[n] = where(bernoulli(1), 1, 0)\n  return u, z, c, never, always\n}\n",
+        NULL, true);
     run_begin(&r, 3, false);
     const char *name[] = {"u", "z", "c", "never", "always"};
     const double mean[] = {1, 2, 0.3, 0, 1}, var[] = {16.0 / 12, 0.25, 0.21, 0, 0};
@@ -229,20 +253,23 @@ static void test_distributions(void **state)
 
 /* ---- states and host choices ---- */
 
-#define COUNTER "module counter() {\n  state n[2] = 5\n  fn (x[b,i: 2]) {\n    init n = x[0, ..]\n" \
-                "    let y[b,i] = x[b,i] + n[i]\n    update n = n * 2\n    aux sum[i] n[i]\n    return y\n  }\n}\n"
+#define COUNTER                                                                                    \
+    "module counter() {\n  state n[2] = 5\n  fn (x[b,i: 2]) {\n    init n = x[0, ..]\n"            \
+    "    let y[b,i] = x[b,i] + n[i]\n    update n = n * 2\n    aux sum[i] n[i]\n    return y\n  "  \
+    "}\n}\n"
 
 static void test_states(void **state)
 {
     (void)state;
-    const char *text = COUNTER "model m() {\n  use c = counter()\n  fn (x[b: 1,i: 2]) {\n    let y = c(c(x))\n    return y\n  }\n}\n";
+    const char *text = COUNTER "model m() {\n  use c = counter()\n  fn (x[b: 1,i: 2]) {\n    let y "
+                               "= c(c(x))\n    return y\n  }\n}\n";
     const double x[2] = {1, 2}, n[2] = {10, 20};
     Run r = run_new(text, NULL, true);
     assert_string_equal(r.p->graph->states.v[0].name, "c.n");
     for (int fresh = 0; fresh < 2; fresh++) {
         run_begin(&r, 1, fresh);
         run_set(&r, "x", x), run_set(&r, "c.n", n);
-        const double *s = fresh ? x : n;                 /* what reads see */
+        const double *s = fresh ? x : n; /* what reads see */
         same(run_output(&r, "y", NULL), (double[]){1 + 2 * s[0], 2 + 2 * s[1]}, 2, "y");
         same(run_root(&r, ROOT_UPDATE, "c.n", NULL), (double[]){2 * s[0], 2 * s[1]}, 2, "update");
         same(run_output(&r, "aux_loss", NULL), (double[]){2 * (s[0] + s[1])}, 1, "aux");
@@ -258,10 +285,11 @@ static void test_states(void **state)
 static void test_host_choices(void **state)
 {
     (void)state;
-    const char *text = COUNTER "model m() {\n  use a = counter()\n  fn (x[b: 1,i: 2]) {\n"
-                               "    let dropped[l: 3] = bernoulli(0.5)\n    let y = x\n"
-                               "    for l in 0..3 {\n      if not dropped[l] { y = a(y) } else { aux 100 }\n    }\n"
-                               "    let k[l: 3] = where(dropped[l], 1, 0)\n    return y, k\n  }\n}\n";
+    const char *text = COUNTER
+        "model m() {\n  use a = counter()\n  fn (x[b: 1,i: 2]) {\n"
+        "    let dropped[l: 3] = bernoulli(0.5)\n    let y = x\n"
+        "    for l in 0..3 {\n      if not dropped[l] { y = a(y) } else { aux 100 }\n    }\n"
+        "    let k[l: 3] = where(dropped[l], 1, 0)\n    return y, k\n  }\n}\n";
     const double x[2] = {1, 2}, n[2] = {10, 20};
     Run r = run_new(text, NULL, true);
     assert_true(count_nodes(r.p->graph, OP_branch) > 0);
@@ -272,7 +300,8 @@ static void test_host_choices(void **state)
         double *k = run_output(&r, "k", NULL), ran = 3 - k[0] - k[1] - k[2];
         seen[(int)ran] = true;
         same(run_output(&r, "y", NULL), (double[]){1 + ran * 10, 2 + ran * 20}, 2, "y");
-        same(run_root(&r, ROOT_UPDATE, "a.n", NULL), (double[]){ran ? 20 : 10, ran ? 40 : 20}, 2, "update");
+        same(run_root(&r, ROOT_UPDATE, "a.n", NULL), (double[]){ran ? 20 : 10, ran ? 40 : 20}, 2,
+             "update");
         same(run_output(&r, "aux_loss", NULL), (double[]){ran * 30 + (3 - ran) * 100}, 1, "aux");
     }
     assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
@@ -283,8 +312,10 @@ static void test_require_becomes_check_and_fact(void **state)
 {
     (void)state;
     Run r = run_new("fn f(x[b,t]) {\n  require len(t) % 4 == 0, \"t in fours\"\n"
-                    "  let y[b,n,i: 4] = x[b,(n i)]\n  let z[b,(n i)] = y[b,n,i]\n  let w = z + x\n  return w\n}\n", NULL, false);
-    assert_int_equal(r.p->graph->checks.n, 1);           /* the split and the sum need none of their own */
+                    "  let y[b,n,i: 4] = x[b,(n i)]\n  let z[b,(n i)] = y[b,n,i]\n  let w = z + "
+                    "x\n  return w\n}\n",
+                    NULL, false);
+    assert_int_equal(r.p->graph->checks.n, 1); /* the split and the sum need none of their own */
     volatile bool refused = false;
     run_size(&r, "b", 1), run_size(&r, "t", 6);
     run_begin(&r, 1, false);
@@ -300,10 +331,14 @@ static void test_require_becomes_check_and_fact(void **state)
 static void test_reversible_regions(void **state)
 {
     (void)state;
-    const char *body = "    for i in 0..2 {\n      if keep[i] { a = a + tanh(c)   c = c + tanh(a) }\n    }\n    return a + c\n";
+    const char *body = "    for i in 0..2 {\n      if keep[i] { a = a + tanh(c)   c = c + tanh(a) "
+                       "}\n    }\n    return a + c\n";
     Diag *d = diag_new();
-    const char *text = arena_printf(diag_arena(d), "model m() {\n  fn (x[b,i]) {\n    let keep[l: 2] = bernoulli(0.5)\n"
-                                    "    let a = x\n    let c = x\n    @reversible\n%s  }\n}\n", body);
+    const char *text =
+        arena_printf(diag_arena(d),
+                     "model m() {\n  fn (x[b,i]) {\n    let keep[l: 2] = bernoulli(0.5)\n"
+                     "    let a = x\n    let c = x\n    @reversible\n%s  }\n}\n",
+                     body);
     Program *p = run_load(d, text, NULL, (LoadOptions){.training = true});
     Graph *g = p->graph;
     int steps = 0;
@@ -325,9 +360,12 @@ static void test_chunk_and_checkpoint_regions(void **state)
 {
     (void)state;
     Diag *d = diag_new();
-    Program *p = run_load(d, "import \"nn.rt\"\nmodel m() {\n  use f = feed_forward(8)\n  fn (x[b,t,e: 8]) {\n"
-                             "    @chunk(t, 4) let y = f(x)\n    @checkpoint { let z = f(y)   let w = tanh(z) }\n"
-                             "    return w\n  }\n}\n", NULL, (LoadOptions){0});
+    Program *p = run_load(
+        d,
+        "import \"nn.rt\"\nmodel m() {\n  use f = feed_forward(8)\n  fn (x[b,t,e: 8]) {\n"
+        "    @chunk(t, 4) let y = f(x)\n    @checkpoint { let z = f(y)   let w = tanh(z) }\n"
+        "    return w\n  }\n}\n",
+        NULL, (LoadOptions){0});
     const Graph *g = p->graph;
     assert_int_equal(g->regions.n, 3);
     assert_true(g->regions.v[1].kind == REGION_CHUNK && g->regions.v[2].kind == REGION_CHECKPOINT);
@@ -348,7 +386,11 @@ static void test_train_block(void **state)
     const char *text = "model m(dim: int = 4) {\n  fn (x[batch,e: dim]) = x\n}\n"
                        "train {\n  optimizer = adamw(lr = dim^-0.5, betas = [0.9, 0.95])\n"
                        "  schedule = [warmup(100), cosine(to = 0)]\n}\n";
-    Override set[] = {{"optimizer.lr", "1e-3"}, {"optimizer.eps", "1e-9"}, {"clip", "0.5"}, {"schedule", "[warmup(5)]"}, NONE};
+    Override set[] = {{"optimizer.lr", "1e-3"},
+                      {"optimizer.eps", "1e-9"},
+                      {"clip", "0.5"},
+                      {"schedule", "[warmup(5)]"},
+                      NONE};
     Program *p = run_load(d, text, set, (LoadOptions){0});
     Str s = {.arena = diag_arena(d)};
     for (int i = 0; i < p->train.n; i++) {
@@ -366,10 +408,13 @@ static void test_train_block(void **state)
 static void test_text_is_the_same_program(void **state)
 {
     (void)state;
-    static const char *const names[] = {"mlp", "routing_lm", "routing_transformer", "routing_encdec"};
+    static const char *const names[] = {"mlp", "routing_lm", "routing_transformer",
+                                        "routing_encdec"};
     for (int i = 0; i < COUNT(names); i++) {
         Diag *d = diag_new();
-        LoadOptions o = {.path = arena_printf(diag_arena(d), RTC_SOURCE_DIR "/models/%s.rt", names[i]), .training = true};
+        LoadOptions o = {.path =
+                             arena_printf(diag_arena(d), RTC_SOURCE_DIR "/models/%s.rt", names[i]),
+                         .training = true};
         Program *p = program_load(d, &o);
         Program *q = run_load(d, p->text, NULL, o);
         assert_string_equal(p->model, q->model);
@@ -416,7 +461,8 @@ static void test_imports(void **state)
     assert_says(message_of(d, o), "imports only what lies beside or below it");
     put_file(main, "import \"nowhere.rt\"\nmodel m() { fn (x[t]) = x }\n");
     assert_says(message_of(d, o), "there is no file `nowhere.rt`");
-    assert_says(message_of(d, (LoadOptions){.path = "/nonexistent/x.rt"}), "can't read /nonexistent/x.rt");
+    assert_says(message_of(d, (LoadOptions){.path = "/nonexistent/x.rt"}),
+                "can't read /nonexistent/x.rt");
     put_file(main, "model a() { fn (x[t]) = x }\nmodel b() { fn (x[t]) = x + 1 }\n");
     o.model = "a";
     assert_string_equal(message_of(d, o), "");
@@ -431,18 +477,29 @@ static void test_imports(void **state)
 static void test_models_load(void **state)
 {
     (void)state;
-    static const char *const names[] = {"mlp", "routing_lm", "routing_transformer", "routing_encdec", "nn", "attention",
-                                        "moe", "pkm", "transformer", "extra"};
+    static const char *const names[] = {
+        "mlp", "routing_lm", "routing_transformer", "routing_encdec", "nn", "attention",
+        "moe", "pkm",        "transformer",         "extra"};
     for (int i = 0; i < COUNT(names); i++)
         for (int training = 0; training < 2; training++) {
             Diag *d = diag_new();
-            LoadOptions o = {.path = arena_printf(diag_arena(d), RTC_SOURCE_DIR "/models/%s.rt", names[i]),
-                             .library = RTC_SOURCE_DIR "/models", .training = training};
-            Override set[] = {{"depth", "2"}, {"causal", "true"}, {"dim", "32"}, {"max_seq_len", "64"}};
+            LoadOptions o = {
+                .path = arena_printf(diag_arena(d), RTC_SOURCE_DIR "/models/%s.rt", names[i]),
+                .library = RTC_SOURCE_DIR "/models",
+                .training = training};
+            Override set[] = {
+                {"depth", "2"}, {"causal", "true"}, {"dim", "32"}, {"max_seq_len", "64"}};
             if (!strcmp(names[i], "transformer")) o.set = set, o.nset = 4;
-            Override attention[] = {{"dim", "16"}, {"heads", "4"}, {"local_heads", "2"}, {"dim_head", "4"},
-                                    {"max_seq_len", "32"}, {"window_size", "8"}, {"local_attn_window_size", "8"},
-                                    {"local_attn_radius_blocks", "1"}, {"causal", "true"}, {"shared_qk", "true"}};
+            Override attention[] = {{"dim", "16"},
+                                    {"heads", "4"},
+                                    {"local_heads", "2"},
+                                    {"dim_head", "4"},
+                                    {"max_seq_len", "32"},
+                                    {"window_size", "8"},
+                                    {"local_attn_window_size", "8"},
+                                    {"local_attn_radius_blocks", "1"},
+                                    {"causal", "true"},
+                                    {"shared_qk", "true"}};
             if (!strcmp(names[i], "attention")) o.set = attention, o.nset = COUNT(attention);
             Override pkm[] = {{"dim", "16"}};
             if (!strcmp(names[i], "pkm")) o.set = pkm, o.nset = 1;
@@ -457,10 +514,16 @@ static void test_fresh_loss(void **state)
 {
     (void)state;
     Run r = {.d = diag_new()};
-    Override set[] = {{"num_tokens", "50"}, {"dim", "32"}, {"depth", "2"}, {"heads", "4"}, {"dim_head", "8"},
-                      {"max_seq_len", "64"}, {"window_size", "16"}, {"n_local_attn_heads", "2"}, {"causal", "true"},
-                      {"ff_dropout", "0.1"}, {"reversible", "true"}};
-    LoadOptions o = {.path = RTC_SOURCE_DIR "/models/routing_lm.rt", .set = set, .nset = COUNT(set), .training = true};
+    Override set[] = {{"num_tokens", "50"},  {"dim", "32"},
+                      {"depth", "2"},        {"heads", "4"},
+                      {"dim_head", "8"},     {"max_seq_len", "64"},
+                      {"window_size", "16"}, {"n_local_attn_heads", "2"},
+                      {"causal", "true"},    {"ff_dropout", "0.1"},
+                      {"reversible", "true"}};
+    LoadOptions o = {.path = RTC_SOURCE_DIR "/models/routing_lm.rt",
+                     .set = set,
+                     .nset = COUNT(set),
+                     .training = true};
     const char *absent[] = {"input_mask", "context", "context_mask"};
     o.absent = absent, o.nabsent = 3;
     DIAG_TRY(r.d) { r.p = program_load(r.d, &o); }
@@ -484,6 +547,27 @@ static void test_fresh_loss(void **state)
     run_free(&r);
 }
 
+/* Every whole file in the language reference loads, for training and evaluation. */
+static void test_reference_examples(void **state)
+{
+    (void)state;
+    Diag *d = diag_new();
+    size_t bytes;
+    char *text = wrong_read(diag_arena(d), RTC_SOURCE_DIR "/frontend/README.md", &bytes);
+    int n = 0;
+    assert_non_null(text);
+    for (char *at = text; (at = strstr(at, "\n```rt\n")); n++) {
+        at += 7;
+        char *end = strstr(at, "\n```");
+        const char *block = arena_strndup(diag_arena(d), at, (size_t)(end - at + 1));
+        for (int training = 0; training < 2; training++)
+            program_free(run_load(d, block, NULL, (LoadOptions){.training = training}));
+        at = end;
+    }
+    assert_true(n >= 15);
+    diag_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_text_is_the_same_program),
         cmocka_unit_test(test_imports),
         cmocka_unit_test(test_models_load),
+        cmocka_unit_test(test_reference_examples),
         cmocka_unit_test(test_fresh_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Programs that parse and mean nothing: each must be refused at its place, with a message that helps. */
+/* Programs that parse and mean nothing: each must be refused at its place, with a message that
+ * helps. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
