@@ -104,11 +104,18 @@ bool is_light(const Node *n)
 
 static const char *leaf_name(const Node *n) { return n->attr.leaf.name; }
 
-static int new_buffer_of(Planner *pl, Node *n);
+static bool is_named_leaf(const Node *n)
+{
+    return n->op == OP_param || n->op == OP_state || n->op == OP_input || n->op == OP_fresh;
+}
 
+static int new_buffer_of(Planner *pl, Node *n);
+static int host_node(Planner *pl, Node *n);
+
+/* Host steps run before all groups, so they compute for themselves what groups store. */
 int plan_buffer_of(Planner *pl, Node *n)
 {
-    if (pl->host_now && is_light(n)) return -1;
+    if (pl->host_now && !is_named_leaf(n)) return is_light(n) ? -1 : host_node(pl, n);
     while (pl->buf_of.n <= n->id) vec_push(pl->a, &pl->buf_of, 0);
     if (!pl->buf_of.v[n->id]) {
         int b = new_buffer_of(pl, n);
@@ -148,14 +155,26 @@ int plan_host_value(Planner *pl, Edge e)
 {
     int b = pair_find(&pl->host, e.node, e.map, 0);      /* one element of a node with axes is a condition too */
     if (b >= 0) return b;
-    b = is_light(e.node) || e.node->rank ? -1 : plan_buffer_of(pl, e.node);
-    if (b < 0) {
+    if (is_named_leaf(e.node) && e.node->rank == 0) {
+        b = plan_buffer_of(pl, e.node);
+    } else {
         const Space *none = space_make(pl->g, 0, NULL);
         b = host_buffer(pl, NULL, e.node->dt, none);
         Work w = {.op = OP_stop, .space = none, .e = e, .dt = e.node->dt, .buf = b, .stride = pl->strides.v[b]};
         host_step(pl, w, "host value", e.node->loc);
     }
     pair_add(pl->a, &pl->host, e.node, e.map, 0, b);
+    return b;
+}
+
+/* All values of a reduction or selection that is known before launch. */
+static int host_node(Planner *pl, Node *n)
+{
+    int b = pair_find(&pl->host, n, NULL, 1);
+    if (b >= 0) return b;
+    b = host_buffer(pl, n, n->dt, node_shape(pl->g, n));
+    host_step(pl, work_of(pl, n, NULL, b), "host value", n->loc);
+    pair_add(pl->a, &pl->host, n, NULL, 1, b);
     return b;
 }
 
@@ -176,10 +195,7 @@ static int new_buffer_of(Planner *pl, Node *n)
         b.cls = PB_TEMP;
         return add_buffer(pl, b, shape, gr->buffers.v[gr->buffer_of[n->id]].order);
     }
-    if (is_light(n) || !known || !gr->host[n->id]) return -1;
-    int buf = host_buffer(pl, n, n->dt, shape);
-    host_step(pl, work_of(pl, n, NULL, buf), "host value", n->loc);
-    return buf;
+    return is_light(n) || !known || !gr->host[n->id] ? -1 : host_node(pl, n);
 }
 
 /* ---- groups ---- */
