@@ -21,22 +21,20 @@ void static_print(const StaticValue *v, Str *out);        /* as .rt text */
 bool static_number(const StaticValue *v, double *x);      /* INT or FLOAT */
 
 typedef struct {
-    const char *name, *type, *doc;   /* type as written: int, int[depth] */
-    StaticValue value;               /* resolved */
-    StaticValue def;                 /* the default, as evaluated without --set; NONE if there is none */
-    bool set;                        /* given by --set */
+    const char *name, *type, *doc; /* type as written: int, int[depth] */
+    StaticValue value;             /* resolved; NONE: of a group, without default, and not needed */
+    StaticValue def;               /* the default; NONE if there is none */
+    bool set;                      /* given by --set */
     Loc loc;
 } OptionInfo;
 
-typedef struct { const char *name; StaticValue value; Loc loc; } Setting;  /* one line of `train { }` */
-
-typedef struct { const char *name, *value; } Override;    /* --set NAME=VALUE */
-
+typedef struct { const char *name; StaticValue value; Loc loc; } Setting; /* a line of `train { }` */
+typedef struct { const char *name, *value; } Override;                   /* --set NAME=VALUE */
 typedef struct { const char *output, *input; } AbsentOutput;
 
 typedef struct {
     const char *model;       /* name of the model that was built */
-    Graph *graph;            /* roots: OUTPUT per returned value, `aux_loss`, UPDATE per state; owns its memory */
+    Graph *graph;            /* roots: OUTPUT per returned value and `aux_loss`, UPDATE per state */
     Graph *init;             /* one ROOT_INIT per param and state of graph, by name */
     VEC(OptionInfo) options; /* every hyper-parameter, in order of declaration */
     VEC(Setting) train;
@@ -46,20 +44,22 @@ typedef struct {
 } Program;
 
 typedef struct {
-    const char *path;        /* FILE.rt; imports are looked up beside the importing file, then in `library` */
-    const char *library;     /* folder of the shipped models, or NULL */
+    const char *path;        /* FILE.rt; imports are looked up beside the importing file, */
+    const char *library;     /* then in this folder of shipped models, or NULL */
     const char *model;       /* which model of the file; NULL: the last one */
-    const Override *set;     /* `--set`: options, and settings of the train block (optimizer.lr=1e-3) */
+    const Override *set;     /* `--set`: options, and settings of the train block (optimizer.lr) */
     int nset;
     bool training;           /* the static `training` */
-    const char *const *absent; /* optional inputs that will not be given: `= true` ones become constants and fold, */
-    int nabsent;               /* outputs that read a `= none` one are not built (Program.missing) */
+    /* Optional inputs that will not be given: those with a constant default become it and fold,
+     * and outputs that read one whose default is `none` are not built (Program.missing). */
+    const char *const *absent;
+    int nabsent;
 } LoadOptions;
 
-/* Errors go to d (user_error with the place in the .rt text). */
+/* The program owns its graphs. Errors go to d (user_error with the place in the .rt text). */
 Program *program_load(Diag *d, const LoadOptions *o);
 void program_free(Program *p);
-/* Parses one value as written on the command line: 4   1e-3   [a, b]   4,4,2,0   adamw(lr=1e-3)   gelu */
+/* One value as on the command line: 4   1e-3   [a, b]   4,4,2,0   adamw(lr=1e-3)   gelu */
 StaticValue static_parse(Diag *d, Arena *a, const char *name, const char *text);
 
 #endif
