@@ -41,8 +41,9 @@ int main(int argc, char **argv)
         fflush(stdout);
         fputs(diag_warnings(d), stderr);
         diag_clear_warnings(d);
-        fputs(diag_text(d), stderr);
-        status = stop_asked(stop) ? 130 : diag_status(d);    /* it may be the reason: a killed compiler */
+        /* the signal may be the reason of the error: a compiler that it ended as well */
+        fputs(stop_asked(stop) ? "interrupted\n" : diag_text(d), stderr);
+        status = stop_asked(stop) ? 130 : diag_status(d);
     }
     DIAG_END(d)
     arena_free(a);

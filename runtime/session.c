@@ -58,12 +58,13 @@ ValueInfos program_outputs(Arena *a, const Program *p)
 
 /* ---- opening ---- */
 
-static Program *load(Session *s, bool training)
+static Program *load(Session *s, bool training, const char *const *absent, int nabsent)
 {
     const SessionOptions *o = &s->options;
     return program_load(s->diag, &(LoadOptions){.path = o->file, .library = o->library,
                                                 .model = o->model, .set = o->set,
-                                                .nset = o->nset, .training = training});
+                                                .nset = o->nset, .training = training,
+                                                .absent = absent, .nabsent = nabsent});
 }
 
 static void describe(Session *s)
@@ -90,7 +91,7 @@ Session *session_open(Diag *d, const SessionOptions *o)
     s->arena = a;
     s->options = *o;
     diag_defer(d, close_deferred, s);
-    s->program = load(s, true);
+    s->program = load(s, true, NULL, 0);
     describe(s);
     s->store = store_new(d, s->program);
     store_init(s->store, s->program, o->seed);
@@ -165,19 +166,36 @@ static void check_given(Session *s, const SessionCompile *c)
     }
 }
 
-Executable *session_compile(Session *s, const SessionCompile *c)
+/* The inputs that aren't given; each must be optional. */
+static const char **absent_inputs(Session *s, const SessionCompile *c, int *n)
 {
-    check_given(s, c);
-    CompileOptions o = s->options.compile;
     const char **absent = NEW_N(s->arena, const char *, s->inputs.n + 1);
+    *n = 0;
     for (int i = 0; i < s->inputs.n; i++) {
         const ValueInfo *in = &s->inputs.v[i];
         if (is_given(c, in->name)) continue;
         if (!in->optional)
             diag_fail(s->diag, "model %s needs the input %s", s->program->model, in->text);
-        absent[o.nabsent++] = in->name;
+        absent[(*n)++] = in->name;
     }
-    o.absent = absent;
+    return absent;
+}
+
+static void check_outputs(Session *s, const SessionCompile *c, const Program *p)
+{
+    for (int i = 0; i < c->noutputs; i++)
+        for (int k = 0; k < p->missing.n; k++)
+            if (!strcmp(c->outputs[i], p->missing.v[k].output))
+                diag_fail(s->diag, "output `%s` needs the input `%s`, which isn't given",
+                          c->outputs[i], p->missing.v[k].input);
+}
+
+Executable *session_compile(Session *s, const SessionCompile *c)
+{
+    check_given(s, c);
+    int nabsent;
+    const char **absent = absent_inputs(s, c, &nabsent);
+    CompileOptions o = s->options.compile;
     o.want_grad = c->want_grad;
     o.outputs = c->outputs;
     o.noutputs = c->noutputs;
@@ -188,8 +206,9 @@ Executable *session_compile(Session *s, const SessionCompile *c)
     Executable **keep = c->training ? &s->train : &s->eval;
     if (*keep) exec_free(*keep);
     *keep = NULL;
-    Program *p = load(s, c->training);
+    Program *p = load(s, c->training, absent, nabsent);
     vec_push(s->arena, &s->compiled, p);
+    check_outputs(s, c, p);
     *keep = exec_compile(s->diag, p, s->store, &o);
     return *keep;
 }

@@ -133,7 +133,7 @@ static double tokens_per_second(const Loop *l, double now)
 static double validate(Loop *l)
 {
     const TrainOptions *o = l->o;
-    if (o->data->valid.n < 2) return NAN;
+    if (o->data->valid.n < 2 || stop_asked(o->stop)) return NAN;
     double start = progress_seconds();
     int64_t most = EVAL_TOKENS / o->time > 4 ? EVAL_TOKENS / o->time : 4;
     Evaluation e = evaluate(l->t->session, &o->data->valid,
@@ -143,16 +143,18 @@ static double validate(Loop *l)
     return e.complete ? e.loss : NAN;
 }
 
+static double cell(double x) { return isfinite(x) ? x : CSVLOG_NONE; }
+
 static void log_row(Loop *l, const TrainStep *s, double valid)
 {
     if (!l->log) return;
     double cells[] = {CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE,
-                      isnan(valid) ? CSVLOG_NONE : valid, (double)l->t->state.skipped};
+                      cell(valid), (double)l->t->state.skipped};
     if (s) {
-        cells[0] = s->loss;
-        cells[1] = s->aux_loss;
+        cells[0] = cell(s->loss);
+        cells[1] = cell(s->aux_loss);
         cells[2] = s->rate;
-        cells[3] = s->norm;
+        cells[3] = cell(s->norm);
         cells[4] = tokens_per_second(l, progress_seconds());
     }
     csvlog_row(l->log, l->t->state.step, cells);

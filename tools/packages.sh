@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # packages.sh: sourced by the set-up commands: installs what is missing, quietly, as root or by sudo.
 #
 #     need_packages gcc make ...        fails if they can't be installed

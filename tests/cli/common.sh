@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # common.sh: sourced by the tests of the command line. $1 is the rtc to test, $2 the source tree.
 set -u
 rtc=$1
@@ -31,7 +32,7 @@ expect() {
   if [ $got -ne "$status" ]; then
     fail "status $got, not $status: $*"
     cat err
-  elif ! cat out err | grep -qF -e "$text"; then
+  elif [ -n "$text" ] && ! cat out err | grep -qF -e "$text"; then
     fail "no \`$text\` from: $*"
     cat out err
   fi
@@ -45,6 +46,29 @@ exists() {
   for file in "$@"; do
     [ -s "$file" ] || fail "$file is missing or empty"
   done
+}
+
+# tensors FILE {NAME DTYPE SHAPE HEX}...: a safetensors file; HEX are the data's bytes, SHAPE is "2, 8".
+tensors() {
+  local file=$1 header="{" data="" at=0 bytes
+  shift
+  while [ $# -gt 0 ]; do
+    bytes=$((${#4} / 2))
+    [ "$header" != "{" ] && header+=","
+    header+="\"$1\":{\"dtype\":\"$2\",\"shape\":[$3],\"data_offsets\":[$at,$((at + bytes))]}"
+    data+=$4
+    at=$((at + bytes))
+    shift 4
+  done
+  header+="}"
+  while [ $((${#header} % 8)) -ne 0 ]; do header+=" "; done
+  {
+    # shellcheck disable=SC2059
+    printf "$(printf '%016x' ${#header} | sed 's/../& /g' | awk '{for (i = 8; i > 0; i--) printf "\\x%s", $i}')"
+    printf '%s' "$header"
+    # shellcheck disable=SC2059
+    printf "$(sed 's/../\\x&/g' <<<"$data")"
+  } >"$file"
 }
 
 finish() { exit $failed; }
