@@ -24,6 +24,7 @@ enum {
     MOST_ROUNDS = 4
 };
 #define ALIVE_BYTES 65536.0
+#define TABLE_BYTES 65536.0
 enum { UNSEEN = -2, NONE = -1 };
 
 int group_find(const Grouper *w, int c)
@@ -95,7 +96,15 @@ static void link_clusters(Grouper *w)
 typedef struct {
     int8_t with[MAX_AXES]; /* block axis of a -> of b; NONE, UNSEEN */
     bool edges;            /* b reads a */
+    bool table;            /* ... which is a large scatter */
 } Pairing;
+
+/* A scatter writes here and there: in a block it would be a row of keyed positions for each of the
+ * other axes, in which every one of them walks all that is summed. */
+static bool is_large_table(const Grouper *w, const Node *n)
+{
+    return n->op == OP_scat && bytes_at(n, w->syms) > TABLE_BYTES;
+}
 
 /* b's member c reads a's member r.node: at its own position of which axes? */
 static void confirm(Grouper *w, const Cluster *a, const Cluster *b, int c, const Read *r,
@@ -104,6 +113,7 @@ static void confirm(Grouper *w, const Cluster *a, const Cluster *b, int c, const
     const Node *reader = w->g->nodes.v[c];
     const int8_t *own = w->block[r->node->id];
     p->edges = true;
+    p->table |= is_large_table(w, r->node);
     for (int d = 0; d < r->node->rank; d++) {
         int ba = own[d];
         if (ba < 0) continue;
@@ -160,7 +170,7 @@ static void pair_shared(Grouper *w, int a, int b, Pairing *p)
 static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
 {
     const Cluster *ca = &w->clusters.v[a];
-    p->edges = false;
+    p->edges = p->table = false;
     memset(p->with, UNSEEN, sizeof p->with);
     pair_edges(w, a, b, p);
     if (!p->edges) pair_shared(w, a, b, p);
@@ -237,6 +247,7 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
     if (gap > FAR_APART && bytes_read(w, ca) > ALIVE_BYTES)
         return "far apart: what the first reads would stay alive until the second runs";
     double blocks = pair_clusters(w, a, b, p);
+    if (p->table) return "a scatter fills its whole table before it can be read";
     double need_a = cluster_blocks(w, ca), need_b = cluster_blocks(w, cb);
     double need = need_a > need_b ? need_a : need_b;
     if (blocks < (need < ENOUGH_BLOCKS ? need : ENOUGH_BLOCKS) &&
@@ -321,6 +332,7 @@ typedef struct {
     int n, cluster[MOST_BETWEEN + 2];
     int parent[(MOST_BETWEEN + 2) * MAX_AXES]; /* union-find over (cluster, block axis) */
     bool dead[(MOST_BETWEEN + 2) * MAX_AXES];
+    bool table;
 } Chain;
 
 static int chain_at(const Chain *c, int cluster)
@@ -367,6 +379,7 @@ static void chain_read(Grouper *w, Chain *c, int at, int reader, const Read *r)
 {
     int k = w->cluster[r->node->id], from = k < 0 ? -1 : chain_at(c, group_find(w, k));
     if (from < 0 || from == at) return;
+    c->table |= is_large_table(w, r->node);
     for (int d = 0; d < r->node->rank; d++) {
         int p = w->block[r->node->id][d], x = ix_bare_axis(r->map->ix[d]);
         if (p < 0) continue;
@@ -418,7 +431,7 @@ static bool chain_has_blocks(Grouper *w, Chain *c)
     for (int x = 0; x < first->nblock; x++)
         if (shared_class(w, c, chain_find(c, x))) blocks *= size_at(first->ext[x], w->syms);
     if (need > ENOUGH_BLOCKS) need = ENOUGH_BLOCKS;
-    return members <= MOST_MEMBERS && (blocks >= need || work <= SMALL_WORK);
+    return !c->table && members <= MOST_MEMBERS && (blocks >= need || work <= SMALL_WORK);
 }
 
 /* Small statistics between two large values (layer norm's mean) mustn't keep these apart. */

@@ -249,8 +249,27 @@ static void contraction_wishes(Layout *l, const Contraction *c)
 
 /* ---- orders ---- */
 
-/* Axes sorted by where they lie in the tensor that the node is computed from; what it lacks follows
- * the axis before it. */
+/* How far the index moves with the axis: of 64 * h + d, h is outside d. */
+static double step(const Layout *l, const Ix *ix, int axis)
+{
+    const Ix *coef, *rest;
+    if (!ix_affine(l->g, ix, axis, &coef, &rest) || coef->axes || coef->loads) return 1;
+    return size_at(coef, l->syms);
+}
+
+/* Where in memory the axis moves within the operand: larger is further inside; -1 if it doesn't
+ * occur. */
+static double place(const Layout *l, Edge e, int axis)
+{
+    for (int p = e.map->n - 1; p >= 0; p--) {
+        const Ix *ix = e.map->ix[l->order[e.node->id][p]];
+        if (ix->axes >> axis & 1) return p + 1 / (1 + step(l, ix, axis));
+    }
+    return -1;
+}
+
+/* Axes sorted by where they lie in the tensor that the node is computed from. What it lacks follows
+ * the axis before it; what a scatter keys stands where it sums. */
 static void inherit(Layout *l, const Node *n, int8_t *order)
 {
     const Edge *from = NULL;
@@ -263,12 +282,16 @@ static void inherit(Layout *l, const Node *n, int8_t *order)
             from = &n->args[i];
         }
     }
-    int key[MAX_AXES];
+    double key[MAX_AXES], summed = -1;
+    for (int x = n->space->n - 1; x >= n->rank; x--) {
+        double k = from ? place(l, *from, x) : -1;
+        if (k >= 0 && (summed < 0 || k < summed)) summed = k;
+    }
     for (int x = 0; x < n->rank; x++) {
-        key[x] = x ? key[x - 1] : -1;
+        double k = from ? place(l, *from, x) : -1;
+        bool keyed = n->op == OP_scat && n->attr.key[x];
+        key[x] = keyed ? summed : k >= 0 ? k : x ? key[x - 1] : -1;
         if (n->op == OP_top && x == n->rank - 1) key[x] = 2 * MAX_AXES;
-        for (int p = 0; from && p < from->map->n; p++)
-            if (from->map->ix[l->order[from->node->id][p]]->axes >> x & 1) key[x] = p;
     }
     for (int i = 0; i < n->rank; i++) {
         int j = i;
@@ -326,8 +349,7 @@ Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction 
         }
         int8_t *order = NEW_N(a, int8_t, node->rank + 1);
         inherit(&l, node, order);
-        const double *v = votes ? votes[i] : NULL;
-        if (l.wish[i] || v) apply_wish(wish_of(&l, node), v, node, order);
+        if (l.wish[i]) apply_wish(l.wish[i], votes ? votes[i] : NULL, node, order);
         l.order[i] = order;
     }
     return l.order;
