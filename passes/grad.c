@@ -4,8 +4,9 @@
  * have given their share. A cotangent is an edge over the node's out axes: broadcasting it costs
  * nothing, and fan-in is `add`. Only nodes on a path from a wanted leaf to a seed get one.
  *
- *     %3:f[i,d] = mul %1[i0,i1], %2[i0]        cot 1 += mul cot 3, %2     cot 2 += sum over [d] mul
- * cot 3, %1
+ *     %3:f[i,d] = mul %1[i0,i1], %2[i0]
+ *
+ * gives %1 the product of %3's cotangent and %2, and %2 the sum over d of the one with %1.
  */
 #include "passes/walk.h"
 

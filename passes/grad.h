@@ -2,8 +2,8 @@
  *
  *     grad.c       the walk: cotangents from the loss down to params and inputs
  *     vjp.c        one rule per op: from the cotangent of a node to those of its operands
- *     transpose.c  the transposed read: an operand read through a map gets its cotangent back
- * through it replay.c     values inside checkpoint and reversible regions: recomputed, not saved
+ *     transpose.c  the transposed read: the cotangent of an operand read through a map
+ *     replay.c     values inside checkpoint and reversible regions: recomputed, not saved
  *     gradcheck.c  gradients against finite differences
  */
 #ifndef RTC_PASSES_GRAD_H

@@ -3,15 +3,19 @@
  * A rule for a node in such a region doesn't read the region's float nodes, which would keep them
  * alive from forward to backward. It reads replays:
  *
- *   checkpoint   clones of what it needs, computed again from values outside the region
- *   reversible   a stream's value before a step is its value after it minus a clone of the step's
- * delta: old = next - delta'       or, of a step under a host branch, old = branch(c, next -
- * delta', next) so that only the streams' last values are kept. delta' is made of other streams'
- * values, which were reconstructed by the steps after it.
+ * - Checkpoint: clones of what it needs, computed again from values outside the region.
+ * - Reversible: a stream's value before a step is its value after it, minus a clone of the step's
+ *   delta, so that only the streams' last values are kept. The clone is made of other streams'
+ *   values, which the steps after it have reconstructed.
  *
- * Clones are made when backward arrives, one set per region, with a replay number of their own so
- * that they are not consed with the originals. Ints are never computed again: a routing decision is
- * made once. Bools are when they compare replayed floats. Draws are leaves, and give the same bits.
+ *       old = next - delta'
+ *       old = branch(c, next - delta', next)     of a step under a host branch
+ *
+ * Clones are made when backward arrives, one set per region, with a replay number of their own, so
+ * that they are not consed with the originals. Some values are never computed again: ints, because
+ * a routing decision is made once; what a step reads as its state, because a state is not started
+ * twice; draws, which are leaves and give the same bits. A bool is when it compares replayed
+ * floats.
  */
 #include "passes/walk.h"
 
@@ -102,10 +106,17 @@ static bool inside(const Replay *r, const Scope *s, const Node *n)
     return false;
 }
 
+/* branch(first step, start, state): what the step reads as its state. */
+static bool reads_state(const Node *m)
+{
+    return m->op == OP_branch &&
+           (m->args[1].node->op == OP_state || m->args[2].node->op == OP_state);
+}
+
 /* The innermost of the scopes around `from` in which m is replayed; NULL: m is read itself. */
 static Scope *scope_of(const Replay *r, Scope *from, const Node *m)
 {
-    if (m->dt == DT_INT || m->id >= r->n) return NULL;
+    if (m->dt == DT_INT || m->id >= r->n || reads_state(m)) return NULL;
     for (Scope *s = from; s; s = s->up) {
         if (s->step && s->step[m->id] && m->dt == DT_FLOAT) return s;
         if (s->next && s->next[m->id]) continue; /* what leaves the region is kept */

@@ -5,10 +5,10 @@
  * expressions in t (guarded by their extents), axes left over are summed, and equations that can't
  * be solved become the keys of a scat, which is right for any map but slower.
  *
- *     m = (c*n + j), j < c           n = t // c, j = t % c                          split undone
- *     m = (i // c, i % c)            i = c*hi + lo first, then hi = t0, lo = t1     merge undone
- *     m = (c*n + j), j < q*c         n = t // c - r, j = c*r + t % c, sum over r < q: overlapping
- * windows m = (b, idx[b,j])              b = t0, key idx[t0,j], sum over j
+ *     m = (c*n + j), j < c       n = t // c, j = t % c
+ *     m = (i // c, i % c)        i = c*hi + lo first, then hi = t0, lo = t1
+ *     m = (c*n + j), j < q*c     n = t // c - r, j = c*r + t % c, sum over r < q: windows overlap
+ *     m = (b, idx[b,j])          b = t0, key idx[t0,j], sum over j
  */
 #include "passes/grad.h"
 

@@ -35,8 +35,25 @@ static Edge read2(Net *k, Edge e, const Space *s, int i, int j)
     return edge_comp(k->g, e, map_make(k->g, 2, ix), s);
 }
 
-/* A layer with all that a region must get right: a product, a routing decision, a draw, a
- * comparison, a softmax. */
+/* A state over the width that starts as a function of h. */
+static Edge state_of(Net *k, Edge h, const char *name)
+{
+    Graph *g = k->g;
+    const Ix *ext[2] = {ix_const(g, WIDTH), ix_const(g, TIME)},
+             *at[2] = {ix_axis(g, 1), ix_axis(g, 0)};
+    const Space *wt = space_make(g, 2, ext), *w = space_make(g, 1, ext);
+    Edge sum = graph_reduce(g, OP_sum, wt, 1, edge_comp(g, h, map_make(g, 2, at), wt));
+    Edge fresh = graph_leaf(g, OP_fresh, "started", DT_BOOL, space_make(g, 0, NULL));
+    char full[16];
+    snprintf(full, sizeof full, "s.%s", name);
+    Edge state = graph_leaf(g, OP_state, full, DT_FLOAT, w);
+    Edge e = graph_branch(g, w, fresh, graph_pw1(g, OP_stop, w, sum), state);
+    const Ix *axis[1] = {ix_axis(g, 1)};
+    return edge_comp(g, e, map_make(g, 1, axis), k->tw);
+}
+
+/* A layer with all that a region must get right: a product, a state, a routing decision, a
+ * draw, a comparison, a softmax. */
 static Edge layer(Net *k, Edge x, const char *name, uint64_t site)
 {
     Graph *g = k->g;
@@ -48,6 +65,7 @@ static Edge layer(Net *k, Edge x, const char *name, uint64_t site)
         g, OP_sum, twv, 2,
         graph_pw2(g, OP_mul, twv, read2(k, x, twv, 0, 2), read2(k, weight, twv, 2, 1)));
     h = graph_pw1(g, OP_tanh, k->tw, h);
+    h = graph_pw2(g, OP_mul, k->tw, h, state_of(k, h, name));
     Edge top = graph_top(g, k->tw, 1, h, ix_const(g, 2));
     const Space *ranks = space_make(g, 2, (const Ix *[]){t, ix_const(g, 2)});
     const Ix *at[2] = {ix_axis(g, 0), ix_load(g, top, ranks)};
@@ -138,18 +156,18 @@ static void set_leaf(Eval *ev, const Named *v)
     eval_set(ev, v->node, &t);
 }
 
-static Eval *evaluated(Net *k)
+static Eval *evaluated(Net *k, bool fresh)
 {
-    Eval *ev = eval_new(k->g, NULL, 7, 1, false);
+    Eval *ev = eval_new(k->g, NULL, 7, 1, fresh);
     for (int i = 0; i < k->g->params.n; i++) set_leaf(ev, &k->g->params.v[i]);
     for (int i = 0; i < k->g->states.n; i++) set_leaf(ev, &k->g->states.v[i]);
     for (int i = 0; i < k->g->inputs.n; i++) set_leaf(ev, &k->g->inputs.v[i]);
     return ev;
 }
 
-static void expect_same(Net *k, Net *plain, double tolerance)
+static void expect_same_step(Net *k, Net *plain, bool fresh, double tolerance)
 {
-    Eval *a = evaluated(k), *b = evaluated(plain);
+    Eval *a = evaluated(k, fresh), *b = evaluated(plain, fresh);
     int compared = 0;
     for (int i = 0; i < plain->g->roots.n; i++) {
         const Root *p = &plain->g->roots.v[i], *r = graph_find_root(k->g, p->kind, p->name);
@@ -168,6 +186,12 @@ static void expect_same(Net *k, Net *plain, double tolerance)
     eval_free(b);
 }
 
+static void expect_same(Net *k, Net *plain, double tolerance)
+{
+    expect_same_step(k, plain, false, tolerance);
+    expect_same_step(k, plain, true, tolerance);
+}
+
 /* ---- what backward reads ---- */
 
 typedef struct {
@@ -176,9 +200,10 @@ typedef struct {
     bool *allowed; /* by node */
 } Reads;
 
-/* A bool of draws and positions is light and always the same. */
-static bool of_leaves(const Node *n)
+/* A bool of draws and positions is light and always the same; a state's value is kept. */
+static bool is_kept(const Node *n)
 {
+    if (n->op == OP_branch && n->args[2].node->op == OP_state) return true;
     for (int i = 0; i < n->nargs; i++)
         if (n->args[i].node->nargs) return false;
     return n->dt == DT_BOOL;
@@ -189,7 +214,7 @@ static void check_read(void *ctx, Edge e, bool as_index)
     (void)as_index;
     Reads *r = ctx;
     Node *n = e.node;
-    if (n->id >= r->k->before || n->dt == DT_INT || of_leaves(n) || !n->nargs || !n->region ||
+    if (n->id >= r->k->before || n->dt == DT_INT || is_kept(n) || !n->nargs || !n->region ||
         r->allowed[n->id])
         return;
     Str s = {.arena = r->k->g->arena};
@@ -230,6 +255,14 @@ static int count_ops(const Graph *g, Op op)
     return n;
 }
 
+static int starts(const Graph *g)
+{
+    int n = 0;
+    for (int i = 0; i < g->nodes.n; i++)
+        n += g->nodes.v[i]->op == OP_branch && g->nodes.v[i]->args[0].node->op == OP_fresh;
+    return n;
+}
+
 /* ---- tests ---- */
 
 static void compare(Kind kind, bool dropping)
@@ -238,6 +271,7 @@ static void compare(Kind kind, bool dropping)
     expect_same(&k, &plain, kind == CHECKPOINT || kind == NESTED ? 1e-14 : 1e-12);
     no_activation_is_read(&k);
     assert_int_equal(count_ops(k.g, OP_top), 6); /* decided once */
+    assert_int_equal(starts(k.g), 6);            /* started once */
     graph_rewrite(k.g, NULL, NULL);
     graph_verify(k.g, "rewriting");
     expect_same(&k, &plain, 1e-12);
