@@ -21,7 +21,7 @@ enum {
     MAX_CALLS = 256,    /* depth of calls */
     MAX_NODES = 1000000,
     MAX_STACK = 4 << 20, /* bytes of C stack */
-    MAX_STEPS = 20000000 /* expressions evaluated while building */
+    MAX_STEPS = 4000000 /* expressions evaluated while building */
 };
 
 typedef struct Builder Builder;
@@ -352,7 +352,8 @@ Value eval_whole(Frame *f, const Expr *e);  /* indices hidden: a whole tensor, o
 Value eval_cached(Frame *f, const Expr *e); /* the same, once per statement */
 Value eval_static(Frame *f, const Expr *e,
                   const char *what);             /* static, or an error naming `what` */
-Value none_error(Frame *f, Value none, Loc loc); /* the error that names the absent input */
+/* The error that names the absent input, or the option without a value. */
+RTC_NORETURN void none_error(Builder *b, Value none, Loc loc);
 void mark_reads(Frame *f, const Expr *e);        /* options in code that `training` switches off */
 void mark_block(Frame *f, const Block *block);
 bool cond_known(Frame *f, const Expr *e, bool *truth,

@@ -10,7 +10,7 @@ static void written_extent(Frame *f, int at, const Expr *extent)
     Builder *b = f->b;
     const char *name = f->index.v[at].name;
     Value n = eval_whole(f, extent);
-    if (n.kind == V_NONE) none_error(f, n, extent->loc);
+    if (n.kind == V_NONE) none_error(b, n, extent->loc);
     const Ix *ext = extent_of(b, n, extent->loc, arena_printf(b->a, "the extent of `%s`", name));
     f->index.v[at].axis = axis_new(b, name, ext, true, extent->loc, expr_text(b, extent));
 }

@@ -409,8 +409,7 @@ static void bind_params(Frame *f, Frame *nf, const ArgVec *args, const Value *ar
 
 void check_depth(Builder *b, Loc loc)
 {
-    char here;
-    ptrdiff_t used = b->stack - &here;
+    ptrdiff_t used = b->stack - (const char *)__builtin_frame_address(0);
     if (b->calls > MAX_CALLS)
         user_error(b->d, loc, "calls are nested more than %d deep: does a function call itself?",
                    MAX_CALLS);

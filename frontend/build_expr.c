@@ -43,9 +43,8 @@ static void mark_name(void *ctx, const Expr *e)
 void mark_reads(Frame *f, const Expr *e) { walk_expr(e, mark_name, f); }
 void mark_block(Frame *f, const Block *block) { walk_block(block, mark_name, f); }
 
-Value none_error(Frame *f, Value none, Loc loc)
+void none_error(Builder *b, Value none, Loc loc)
 {
-    Builder *b = f->b;
     if (none.none.loc.file && none.none.loc.begin != loc.begin)
         diag_note(b->d, none.none.loc, "it comes from here");
     if (none.none.absent)
@@ -128,7 +127,7 @@ bool cond_known(Frame *f, const Expr *e, bool *truth, Edge *cond)
 {
     Builder *b = f->b;
     Value v = eval(f, e);
-    if (v.kind == V_NONE) none_error(f, v, e->loc);
+    if (v.kind == V_NONE) none_error(b, v, e->loc);
     if (v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_STRING || v.kind == V_LIST ||
         v.kind == V_SIZE)
         user_error(b->d, e->loc, "`if` takes a bool\nfound: %s", value_what(b, v));
@@ -282,6 +281,7 @@ Value eval(Frame *f, const Expr *e)
         user_error(b->d, e->loc,
                    "the program has more than %d operations\nhint: fewer layers, or shorter loops",
                    MAX_NODES);
+    check_depth(b, e->loc);
     Loc before = b->g->loc;
     b->g->loc = e->loc;
     Value v = eval_kind(f, e);
@@ -318,7 +318,7 @@ Value eval_static(Frame *f, const Expr *e, const char *what)
     bool truth;
     if (v.kind == V_ELEM && value_known(f->b, v, &truth)) return value_bool(truth);
     if (value_is_static(v)) return v;
-    if (v.kind == V_NONE) none_error(f, v, e->loc);
+    if (v.kind == V_NONE) none_error(f->b, v, e->loc);
     user_error(f->b->d, e->loc,
                "%s must be known when the program is compiled: options and numbers\nfound: %s",
                what, value_what(f->b, v));

@@ -8,12 +8,10 @@ typedef struct {
     VEC(const char *) list; /* for "did you mean" */
 } Names;
 
-static char present;
-
 static void add(Names *n, const char *name)
 {
     if (!name || strmap_get(n->names, name)) return;
-    strmap_put(n->b, n->names, name, &present);
+    strmap_put(n->b, n->names, name, n->b); /* present: any pointer */
     vec_push(n->b->a, &n->list, name);
 }
 

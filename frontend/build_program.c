@@ -157,7 +157,7 @@ static void add_output(Builder *b, const char *name, Value v, Loc loc)
         vec_push(b->a, &b->program->missing, (AbsentOutput){name, v.none.absent});
         return;
     }
-    if (v.kind == V_NONE) user_error(b->d, loc, "the output `%s` is none", name);
+    if (v.kind == V_NONE) none_error(b, v, loc);
     if (v.kind == V_STRING || v.kind == V_LIST || v.kind == V_TUPLE)
         user_error(b->d, loc, "an output is a tensor or a number\nfound: %s", value_what(b, v));
     if (graph_find_root(g, ROOT_OUTPUT, name))

@@ -165,7 +165,7 @@ static void read_guard(Reduce *r, const Expr *e)
     if (e->kind == EX_BINARY && e->binary.op == BIN_EQ && takes_keys(r->e->reduce.kind))
         if (take_key(r, e->binary.a, e->binary.b) || take_key(r, e->binary.b, e->binary.a)) return;
     Value c = eval(r->f, e);
-    if (c.kind == V_NONE) none_error(r->f, c, e->loc);
+    if (c.kind == V_NONE) none_error(b, c, e->loc);
     if (value_dtype(b, c, e->loc) != DT_BOOL)
         user_error(b->d, e->loc, "a condition after `|` is a bool\nfound: %s", value_what(b, c));
     if (c.kind == V_BOOL && c.b) return;

@@ -192,7 +192,7 @@ bool run_step(Frame *f, const Stmt *s)
     int step = region_push(b, (Region){.kind = REGION_STEP, .loc = s->loc});
     Value delta = eval_whole(f, e->binary.b);
     g->region = f->step_region;
-    if (delta.kind == V_NONE) none_error(f, delta, e->binary.b->loc);
+    if (delta.kind == V_NONE) none_error(b, delta, e->binary.b->loc);
     Value next = value_binary(b, BIN_ADD, old, delta, e->loc);
     const Space *point = space_make(g, 0, NULL);
     Edge cond = graph_bool(g, true);

@@ -229,7 +229,7 @@ static Value state_value(Frame *f, const Stmt *s, Var *v)
     const Lhs *l = &s->assign.lhs;
     Value now = l->is_indexed ? assign_indexed(f, l, s->assign.value, &old)
                               : eval_whole(f, s->assign.value);
-    if (now.kind == V_NONE) none_error(f, now, s->assign.value->loc);
+    if (now.kind == V_NONE) none_error(b, now, s->assign.value->loc);
     if (now.kind == V_TENSOR && old.kind == V_TENSOR)
         fit_shapes(b, old, now, s->assign.value->loc,
                    arena_printf(b->a, "state `%s` and its new value", v->name));
@@ -346,7 +346,7 @@ static void run_aux(Frame *f, const Stmt *s)
     Builder *b = f->b;
     Edge cond;
     Value v = eval_whole(f, s->aux);
-    if (v.kind == V_NONE) none_error(f, v, s->aux->loc);
+    if (v.kind == V_NONE) none_error(b, v, s->aux->loc);
     if (!value_is_scalar(v) || value_dtype(b, v, s->aux->loc) == DT_BOOL)
         user_error(b->d, s->aux->loc,
                    "`aux` takes one number\nfound: %s\nhint: `aux mean[i, j] e[i, j]`",
@@ -415,7 +415,7 @@ static void run_require(Frame *f, const Expr *e, const char *text)
         return;
     }
     Value v = eval_whole(f, e);
-    if (v.kind == V_NONE) none_error(f, v, e->loc);
+    if (v.kind == V_NONE) none_error(b, v, e->loc);
     if (value_dtype(b, v, e->loc) != DT_BOOL)
         user_error(b->d, e->loc, "`require` takes a condition\nfound: %s", value_what(b, v));
     bool inside = host_cond(b, &cond);

@@ -5,7 +5,6 @@ static void release(void *program) { program_free(program); }
 
 Program *program_load(Diag *d, const LoadOptions *o)
 {
-    char here;
     Arena *a = arena_new();
     if (!a) diag_oom(d);
     arena_on_oom(a, diag_oom, d);
@@ -23,7 +22,7 @@ Program *program_load(Diag *d, const LoadOptions *o)
                    .o = o,
                    .program = p,
                    .aux = value_float(0),
-                   .stack = &here};
+                   .stack = __builtin_frame_address(0)};
     b->global = scope_new(b, NULL);
     build_program(b);
     diag_undefer(d);

@@ -137,6 +137,26 @@ static void test_callee_default(void **state)
     diag_free(d);
 }
 
+/* What would never end is refused, whatever the stack and the memory. */
+static void test_limits(void **state)
+{
+    (void)state;
+    Diag *d = diag_new();
+    const char *fib = "fn fib(n: int) = if n < 2 { n } else { fib(n - 1) + fib(n - 2) }\n"
+                      "fn f(x[b]) = x * fib(60)\n";
+    assert_says(refusal(d, fib, NULL), "the program grows without end");
+    Str deep = {.arena = diag_arena(d)};
+    str_add(&deep, "fn f(n: int, x) = if n == 0 { x } else { ");
+    for (int i = 0; i < 200; i++) str_add(&deep, "exp(");
+    str_add(&deep, "f(n - 1, x)");
+    for (int i = 0; i < 200; i++) str_add(&deep, ")");
+    str_add(&deep, " }\nfn g(x[b]) = f(250, x)\n");
+    assert_says(refusal(d, deep.s, NULL), "nested too deeply");
+    assert_says(refusal(d, "import \"nn.rt\"\nfn f(x[b]) = activation(x, \"swish\")\n", NULL),
+                "there is no such activation");
+    diag_free(d);
+}
+
 /* ---- instances ---- */
 
 static void test_sharing(void **state)
@@ -294,15 +314,18 @@ static void test_host_choices(void **state)
     Run r = run_new(text, NULL, true);
     assert_true(count_nodes(r.p->graph, OP_branch) > 0);
     bool seen[4] = {false};
-    for (int seed = 0; seed < 40; seed++) {
-        run_begin(&r, (uint64_t)seed, false);
+    for (int seed = 0; seed < 80; seed++) {
+        bool fresh = seed % 2;                           /* the first call that runs takes x */
+        run_begin(&r, (uint64_t)seed, fresh);
         run_set(&r, "x", x), run_set(&r, "a.n", n);
         double *k = run_output(&r, "k", NULL), ran = 3 - k[0] - k[1] - k[2];
+        const double *s = fresh ? x : n;
         seen[(int)ran] = true;
-        same(run_output(&r, "y", NULL), (double[]){1 + ran * 10, 2 + ran * 20}, 2, "y");
-        same(run_root(&r, ROOT_UPDATE, "a.n", NULL), (double[]){ran ? 20 : 10, ran ? 40 : 20}, 2,
-             "update");
-        same(run_output(&r, "aux_loss", NULL), (double[]){ran * 30 + (3 - ran) * 100}, 1, "aux");
+        same(run_output(&r, "y", NULL), (double[]){1 + ran * s[0], 2 + ran * s[1]}, 2, "y");
+        double now[2] = {ran ? 2 * s[0] : n[0], ran ? 2 * s[1] : n[1]};
+        same(run_root(&r, ROOT_UPDATE, "a.n", NULL), now, 2, "update");
+        double aux = ran * (s[0] + s[1]) + (3 - ran) * 100;
+        same(run_output(&r, "aux_loss", NULL), &aux, 1, "aux");
     }
     assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
     run_free(&r);
@@ -574,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_unread_options),
         cmocka_unit_test(test_callee_default),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_absent_inputs),
         cmocka_unit_test(test_dropout_draws_per_element),
