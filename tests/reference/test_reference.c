@@ -1,9 +1,10 @@
 /* Every case of tests/reference/cases: the model with its options, parameters converted from the
- * names of the PyTorch package, one step, and each output, gradient and state compared with what the
- * package computed (make.py). Says which tensors of which case are off, and by how much.
+ * names of the PyTorch package, one step, and each output, gradient and state compared with what
+ * the package computed (make.py). Says which tensors of which case are off, and by how much.
  *
- *     test_reference [ROAD]            all cases, or those on one road: graph, eval, cpu, unfused
+ *     test_reference [ROAD]               on one road (below), or on all
  *     RTC_CASES=moe,pkm test_reference    the cases whose names begin so
+ *     RTC_SHOW=1 test_reference           prints how much of the tolerance is used
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,8 +143,9 @@ static void compare_tensor(Case *c, const Got *g, const StEntry *want, Verdict *
     if (!(worst / scale / tolerance <= v->worst)) v->worst = worst / scale / tolerance;
     if (worst <= tolerance * scale) return;
     v->off++;
-    str_printf(&v->report, "    %-60s off by %.2g of its scale %.2g: [%lld] is %.9g, expected %.9g\n",
-               g->name, worst / scale, scale, (long long)at, g->v[at], w ? w[at] : 0);
+    str_printf(&v->report,
+               "    %-60s off by %.2g of its scale %.2g: [%lld] is %.9g, expected %.9g\n", g->name,
+               worst / scale, scale, (long long)at, g->v[at], w ? w[at] : 0);
 }
 
 static void compare(Case *c, Verdict *v)
@@ -170,6 +172,7 @@ static const Road roads[] = {
     {"graph", "eval", "grad"},       /* as the front end built it */
     {"eval", "eval", "simplify,dce,grad,simplify,dce,split"},
     {"cpu", "cpu", NULL},
+    {"optimised", "cpu", NULL},      /* the same, for a run with the compiler as users have it */
     {"unfused", "cpu", "simplify,dce,grad,simplify,dce,split,contract,group-none"},
 };
 
@@ -236,7 +239,8 @@ static void collect(Case *c, Executable *e, Instance *in, Store *s, bool trainin
         DType dt;
         bool optional;
         const char *name = exec_input_name(e, i, &dt, &optional);
-        if (s->grad && dt == DT_FLOAT && exec_grad(in, name, &v)) put_value(c, "grad/in/", name, &v);
+        if (s->grad && dt == DT_FLOAT && exec_grad(in, name, &v))
+            put_value(c, "grad/in/", name, &v);
     }
     if (!training) return;
     store_commit(s);
@@ -246,9 +250,9 @@ static void collect(Case *c, Executable *e, Instance *in, Store *s, bool trainin
 static void run_step(Case *c, const Road *road)
 {
     Store *s = store_new(c->d, c->program);
+    bool has_loss = graph_find_root(c->program->graph, ROOT_OUTPUT, "loss") != NULL;
     CompileOptions o = {.device = road->device, .pipeline = road->pipeline, .verify_each = true,
-                        .want_grad = graph_find_root(c->program->graph, ROOT_OUTPUT, "loss") != NULL,
-                        .cache = {.dir = CACHE}, .hint_default = 32};
+                        .want_grad = has_loss, .cache = {.dir = CACHE}, .hint_default = 32};
     Instance *in;
     for (int i = 0; i < s->nparam; i++) fill(c, s->param[i].name, &s->param[i], s->value);
     for (int i = 0; i < s->nstate; i++) fill(c, s->state[i].name, &s->state[i], s->state_value);
@@ -280,8 +284,11 @@ static bool run_road(const char *name, int road)
     }
     DIAG_CATCH(c->d) { str_printf(&v.report, "    %s", diag_text(c->d)); }
     DIAG_END(c->d)
-    if (!ok) print_error("%s on the road %s: %d tensors are off\n%s", name, roads[road].name, v.off, v.report.s);
-    else if (getenv("RTC_SHOW")) printf("%-28s %-10s %5.1f %% of the tolerance\n", name, roads[road].name, 100 * v.worst);
+    if (!ok)
+        print_error("%s on the road %s: %d tensors are off\n%s", name, roads[road].name, v.off,
+                    v.report.s);
+    else if (getenv("RTC_SHOW"))
+        printf("%-28s %-10s %5.1f %% of the tolerance\n", name, roads[road].name, 100 * v.worst);
     arena_free(c->a);
     diag_free(c->d);
     return ok;
@@ -315,9 +322,11 @@ int main(int argc, char **argv)
 {
     struct dirent **files;
     int n = scandir(CASES, &files, is_case, alphasort), count = 0;
+    bool known = argc < 2;
     if (argc > 1) only_road = argv[1];
-    if (n < 1) {
-        fprintf(stderr, "no cases in %s\n", CASES);
+    for (int i = 0; i < COUNT(roads) && !known; i++) known = !strcmp(only_road, roads[i].name);
+    if (n < 1 || !known) {
+        fprintf(stderr, n < 1 ? "no cases in %s\n" : "no road `%s`\n", n < 1 ? CASES : only_road);
         return 1;
     }
     struct CMUnitTest *tests = calloc((size_t)n, sizeof *tests);
@@ -327,9 +336,10 @@ int main(int argc, char **argv)
         tests[count++] = (struct CMUnitTest){.name = files[i]->d_name, .test_func = test_case,
                                              .initial_state = files[i]->d_name};
     }
-    int failed = _cmocka_run_group_tests("reference", tests, (size_t)count, NULL, NULL);
+    if (!count) fprintf(stderr, "no case begins with one of %s\n", getenv("RTC_CASES"));
+    int failed = !count || _cmocka_run_group_tests("reference", tests, (size_t)count, NULL, NULL);
     for (int i = 0; i < n; i++) free(files[i]);
     free(files);
     free(tests);
-    return failed != 0;
+    return failed;
 }
