@@ -1,9 +1,9 @@
 /* codegen.h: from groups to a Plan: kernels as C text, and the steps that run them.
  *
- * A Plan is for all sizes. Whatever depends on the free dimensions (strides, extents, numbers of blocks, bytes) is an
- * entry of `ints`, an index expression without axes; a kernel gets them as integer arguments, so groups of equal
- * structure have byte-equal text and share one kernel. The runtime evaluates `ints` for concrete sizes, places the
- * buffers, and runs the steps in order.
+ * A Plan is for all sizes. Whatever depends on the free dimensions (strides, extents, numbers of
+ * blocks, bytes) is an entry of `ints`, an index expression without axes; a kernel gets them as
+ * integer arguments, so groups of equal structure have byte-equal text and share one kernel. The
+ * runtime evaluates `ints` for concrete sizes, places the buffers, and runs the steps in order.
  *
  * Ownership: a Plan lives in its Unit's arena and refers to the Unit's graph.
  */
@@ -12,41 +12,45 @@
 
 #include "passes/passes.h"
 
-/* ---- what a kernel is called with (codegen/prelude.h declares the same to the emitted text) ---- */
+/* ---- what a kernel is called with (codegen/prelude.h declares the same to the emitted text) ----
+ */
 
 typedef struct {
-    void *const *buf;        /* by the kernel's argument number */
-    const int64_t *n;        /* integer arguments */
-    uint64_t seed, step;     /* of the random draws */
+    void *const *buf;    /* by the kernel's argument number */
+    const int64_t *n;    /* integer arguments */
+    uint64_t seed, step; /* of the random draws */
 } KernelArgs;
-/* Computes blocks [from, to); scratch: at least the step's bytes, 64-byte aligned, private to the caller. */
+/* Computes blocks [from, to); scratch: at least the step's bytes, 64-byte aligned, private to the
+ * caller. */
 typedef void (*KernelFn)(const KernelArgs *a, int64_t from, int64_t to, char *scratch);
 
 typedef struct {
-    const char *name;        /* k0, k1, ... in the order of first use */
-    const char *text;        /* the function's C text; its own name in it is KERNEL */
-    uint64_t hash;           /* of text */
+    const char *name; /* k0, k1, ... in the order of first use */
+    const char *text; /* the function's C text; its own name in it is KERNEL */
+    uint64_t hash;    /* of text */
     int nbuf, nint;
-    VEC(Loc) lines;          /* the .rt ranges it computes, over all its uses */
+    VEC(Loc) lines; /* the .rt ranges it computes, over all its uses */
 } Kernel;
 
 /* ---- stored tensors ---- */
 
 typedef enum {
-    PB_PARAM, PB_STATE, PB_INPUT, /* read; by name */
-    PB_FRESH,                /* one bool: the run's `fresh` */
-    PB_TEMP,                 /* in the arena while live; also what backs a root: see PlanRoot */
-    PB_HOST                  /* written by a host step, read before launch; never shares its place */
+    PB_PARAM,
+    PB_STATE,
+    PB_INPUT, /* read; by name */
+    PB_FRESH, /* one bool: the run's `fresh` */
+    PB_TEMP,  /* in the arena while live; also what backs a root: see PlanRoot */
+    PB_HOST   /* written by a host step, read before launch; never shares its place */
 } PlanBufferClass;
 
 typedef struct {
     PlanBufferClass cls;
-    const char *name;        /* PARAM, STATE, INPUT; NULL otherwise */
-    Node *node;              /* whose values it holds; NULL: a copy of a root */
+    const char *name; /* PARAM, STATE, INPUT; NULL otherwise */
+    Node *node;       /* whose values it holds; NULL: a copy of a root */
     DType dt;
-    int count;               /* index into ints: elements */
-    int first, last;         /* steps that write it first and read it last; a root's last is the end */
-    bool root;               /* holds the value of a root */
+    int count;       /* index into ints: elements */
+    int first, last; /* steps that write it first and read it last; a root's last is the end */
+    bool root;       /* holds the value of a root */
 } PlanBuffer;
 
 /* A root's value: row-major over its space in buffer `buf`. */
@@ -56,7 +60,8 @@ typedef struct {
     DType dt;
     int buf;
     const Space *space;
-    int reached;             /* GRAD: a PB_HOST bool buffer that says whether the value isn't trivially 0; -1: it never is */
+    int reached; /* GRAD: a PB_HOST bool buffer that says whether the value isn't trivially 0; -1:
+                    it never is */
 } PlanRoot;
 
 /* ---- steps ---- */
@@ -68,33 +73,39 @@ typedef struct {
     int nbatch;
     int m, n, k;
     int a_m, a_k, b_k, b_n, c_m, c_n;
-    int a0, b0;              /* offsets of the first elements */
+    int a0, b0; /* offsets of the first elements */
 } PlanProduct;
 
 typedef enum { STEP_KERNEL, STEP_PRODUCT } StepKind;
-typedef struct { int buf; bool value; } StepWhen;   /* runs only if the PB_HOST bool has the value */
+typedef struct {
+    int buf;
+    bool value;
+} StepWhen; /* runs only if the PB_HOST bool has the value */
 
 typedef struct {
     StepKind kind;
-    int group;               /* of the Grouping; -1: a step of ours (host value, check, copy of a root) */
+    int group; /* of the Grouping; -1: a step of ours (host value, check, copy of a root) */
     Phase phase;
     int kernel;
     int nbuf, nint;
-    const int *buf;          /* buffers; PRODUCT: C, A, B */
-    const int *arg;          /* indices into ints: the kernel's integer arguments */
-    int nwrite;              /* the first nwrite of buf are written, the others read */
-    int blocks, scratch;     /* indices into ints: number of blocks, bytes of scratch per thread */
-    double cost;             /* scalar operations per block at the hinted sizes, to cut work into pieces */
+    const int *buf;      /* buffers; PRODUCT: C, A, B */
+    const int *arg;      /* indices into ints: the kernel's integer arguments */
+    int nwrite;          /* the first nwrite of buf are written, the others read */
+    int blocks, scratch; /* indices into ints: number of blocks, bytes of scratch per thread */
+    double cost; /* scalar operations per block at the hinted sizes, to cut work into pieces */
     PlanProduct product;
     int nwhen;
     const StepWhen *when;
-    const char *what;        /* one line for plan.txt and profiles */
+    const char *what; /* one line for plan.txt and profiles */
     Loc loc;
 } Step;
 
-/* A condition on sizes or values; `flag` is a PB_HOST bool that a host step sets to true where it fails
- * (RANGE, TRUE), or -1 and then ix decides (EQ0, GE0). */
-typedef struct { const Check *check; int ix, flag; } PlanCheck;
+/* A condition on sizes or values; `flag` is a PB_HOST bool that a host step sets to true where it
+ * fails (RANGE, TRUE), or -1 and then ix decides (EQ0, GE0). */
+typedef struct {
+    const Check *check;
+    int ix, flag;
+} PlanCheck;
 
 typedef struct {
     Unit *unit;
@@ -103,26 +114,34 @@ typedef struct {
     VEC(PlanBuffer) buffers;
     VEC(Kernel) kernels;
     VEC(Step) steps;
-    int host_steps;          /* the first so many set PB_HOST buffers and run before the checks and everything else */
+    int host_steps; /* the first so many set PB_HOST buffers and run before the checks and
+                       everything else */
     VEC(PlanCheck) checks;
     VEC(PlanRoot) roots;
-    int library_calls;       /* steps that are products */
+    int library_calls; /* steps that are products */
 } Plan;
 
 /* From u->groups. Errors: diag_bug when a group isn't what passes.h says. */
 Plan *plan_make(Unit *u);
 
-/* Is a gradient anything but 0 for sure, as a bool known on the host? It isn't where branches not taken would give it. */
+/* Is a gradient anything but 0 for sure, as a bool known on the host? It isn't where branches not
+ * taken would give it. */
 typedef struct Reached Reached;
 Reached *reached_new(Graph *g, Arena *a);
 Edge grad_reached(Reached *r, Node *n);
 
-/* What every kernel's text stands on: math, random numbers, selection (codegen/prelude*.h, ir/rand.h as embedded text). */
+/* What every kernel's text stands on: math, random numbers, selection (codegen/prelude*.h,
+ * ir/rand.h as embedded text). */
 const char *plan_prelude(void);
-/* The translation units to compile, at most n of about equal size: prelude, kernels, each kernel under its name. */
+/* The same for CUDA kernel text (codegen/prelude/README.md): under NVRTC; on the host, as C. */
+const char *cuda_prelude(void);
+const char *simt_prelude(void);
+/* The translation units to compile, at most n of about equal size: prelude, kernels, each kernel
+ * under its name. */
 int plan_sources(const Plan *p, int n, const char **text);
-/* Kernels as readable C with the .rt lines they compute, and plan.txt with the steps, into an existing directory. */
+/* Kernels as readable C with the .rt lines they compute, and plan.txt with the steps, into an
+ * existing directory. */
 void plan_emit(const Plan *p, const char *dir);
-void plan_print(const Plan *p, Str *out);          /* plan.txt */
+void plan_print(const Plan *p, Str *out); /* plan.txt */
 
 #endif

@@ -5,9 +5,10 @@
  *         for (block = from; block < to; block++) {     depth 1: block positions x0, x1, ...
  *             { member 1: a Nest }
  *             { member 2: a Nest } } }
- * and a Nest is one perfect loop nest over a member's space: depth 2.. are its loops, the innermost is the lane
- * loop, which the compiler vectorises. A value is declared once, at the outermost depth where all its axes are
- * bound. Nothing in the text tells nodes or sizes apart that don't differ in structure.
+ * and a Nest is one perfect loop nest over a member's space: depth 2.. are its loops, the innermost
+ * is the lane loop, which the compiler vectorises. A value is declared once, at the outermost depth
+ * where all its axes are bound. Nothing in the text tells nodes or sizes apart that don't differ in
+ * structure.
  */
 #ifndef RTC_CODEGEN_EMIT_H
 #define RTC_CODEGEN_EMIT_H
@@ -18,9 +19,15 @@ enum { MAX_DEPTH = MAX_AXES + 8, LANES = 64 };
 
 /* ---- the plan being made (plan.c) ---- */
 
-typedef struct { const void *a, *b; int c, value; } PairSlot;
-typedef struct { PairSlot *slot; int n, cap; } PairTable;   /* (pointer, pointer, int) -> int */
-int pair_find(const PairTable *t, const void *a, const void *b, int c);      /* -1: none */
+typedef struct {
+    const void *a, *b;
+    int c, value;
+} PairSlot;
+typedef struct {
+    PairSlot *slot;
+    int n, cap;
+} PairTable; /* (pointer, pointer, int) -> int */
+int pair_find(const PairTable *t, const void *a, const void *b, int c); /* -1: none */
 void pair_add(Arena *a, PairTable *t, const void *p, const void *q, int c, int value);
 
 typedef struct {
@@ -28,46 +35,48 @@ typedef struct {
     Unit *u;
     Graph *g;
     Arena *a;
-    PairTable ints;          /* Ix -> index into p->ints */
-    PairTable texts;         /* kernel by text hash */
-    PairTable host;          /* (node, map) -> PB_HOST buffer that holds the edge's value */
-    VEC(int) buf_of;         /* by node id: plan buffer + 1, or 0 */
+    PairTable ints;                 /* Ix -> index into p->ints */
+    PairTable texts;                /* kernel by text hash */
+    PairTable host;                 /* (node, map) -> PB_HOST buffer that holds the edge's value */
+    VEC(int) buf_of;                /* by node id: plan buffer + 1, or 0 */
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
     VEC(Step) host_steps;
-    int known;               /* nodes that the grouping knows */
-    bool host_now;           /* a host step is being made: groups have stored nothing yet when it runs */
-    const int64_t *hint;     /* free dimensions for cost decisions */
+    int known;     /* nodes that the grouping knows */
+    bool host_now; /* a host step is being made: groups have stored nothing yet when it runs */
+    const int64_t *hint; /* free dimensions for cost decisions */
 } Planner;
 
 int plan_int(Planner *pl, const Ix *e);
-/* The buffer that n's values are read from, made on first use for leaves and host values; -1: n is computed in place. */
+/* The buffer that n's values are read from, made on first use for leaves and host values; -1: n is
+ * computed in place. */
 int plan_buffer_of(Planner *pl, Node *n);
 /* Element number, over the reader's axes, of plan buffer b's node read through m. */
 const Ix *plan_address(Planner *pl, int b, const Map *m);
-const Ix *row_major(Graph *g, const Space *s);          /* element number over the axes of s */
-double hinted(Planner *pl, const Ix *e);                 /* a size at the hinted free dimensions */
+const Ix *row_major(Graph *g, const Space *s); /* element number over the axes of s */
+double hinted(Planner *pl, const Ix *e);       /* a size at the hinted free dimensions */
 double space_hint(Planner *pl, const Space *s);
-bool is_light(const Node *n);                            /* computed where it is read */
-int plan_host_value(Planner *pl, Edge e);                /* buffer of one bool or number known before launch */
+bool is_light(const Node *n);             /* computed where it is read */
+int plan_host_value(Planner *pl, Edge e); /* buffer of one bool or number known before launch */
 
 /* ---- values ---- */
 
 typedef struct {
-    const char *s;           /* a name or a literal */
-    int depth;               /* where it is declared; 0 for literals */
-    DType dt;                /* bool values are int 0 or 1 in kernels */
+    const char *s; /* a name or a literal */
+    int depth;     /* where it is declared; 0 for literals */
+    DType dt;      /* bool values are int 0 or 1 in kernels */
 } Val;
 
 /* ---- one kernel ---- */
 
-/* A member's values inside a block: an array in scratch over its inner out axes, then the lanes of the tile. */
+/* A member's values inside a block: an array in scratch over its inner out axes, then the lanes of
+ * the tile. */
 typedef struct {
     Node *node;
     const int8_t *axis;
-    const Ix *stride[MAX_AXES];   /* NULL: a block axis */
-    const Ix *count, *bytes;      /* 1 + the largest element number of lane 0 */
-    int number;                   /* name: s<number> */
-    bool scalar;                  /* no inner axes, no tile */
+    const Ix *stride[MAX_AXES]; /* NULL: a block axis */
+    const Ix *count, *bytes;    /* 1 + the largest element number of lane 0 */
+    int number;                 /* name: s<number> */
+    bool scalar;                /* no inner axes, no tile */
 } Private;
 
 typedef struct {
@@ -75,87 +84,109 @@ typedef struct {
     Graph *g;
     Arena *a;
     const Space *block;
-    int tile;                /* the block axis cut into lanes; -1: none */
+    int tile; /* the block axis cut into lanes; -1: none */
     int tile_lanes;
-    VEC(const Ix *) n;       /* integer arguments */
-    VEC(int) buf;            /* buffer arguments: the written ones, then the others (renumbered at the end) */
+    VEC(const Ix *) n; /* integer arguments */
+    VEC(int) buf; /* buffer arguments: the written ones, then the others (renumbered at the end) */
     VEC(bool) written;
     VEC(Private) priv;
-    const Ix *scratch;       /* bytes used so far */
-    Str top, body;           /* depth 0; inside the block loop */
-    int names;               /* counter */
-    double cost;             /* per block, hinted */
+    const Ix *scratch; /* bytes used so far */
+    Str top, body;     /* depth 0; inside the block loop */
+    int names;         /* counter */
+    double cost;       /* per block, hinted */
     bool rand;
 } Emit;
 
-const char *emit_int(Emit *e, const Ix *size);           /* text of a size: literal if small, else an argument */
-const char *emit_int_arg(Emit *e, const Ix *size);       /* always an argument */
-const char *emit_extent(Emit *e, const Ix *size);        /* of a loop: constants up to 256 are literals */
-const char *emit_buffer(Emit *e, int buf, bool write);   /* name of the pointer argument */
+const char *emit_int(Emit *e,
+                     const Ix *size); /* text of a size: literal if small, else an argument */
+const char *emit_int_arg(Emit *e, const Ix *size); /* always an argument */
+const char *emit_extent(Emit *e, const Ix *size);  /* of a loop: constants up to 256 are literals */
+const char *emit_buffer(Emit *e, int buf, bool write); /* name of the pointer argument */
 const char *emit_name(Emit *e, char kind);
 /* Reserves scratch; returns the text of a char pointer. */
 const char *emit_scratch(Emit *e, const Ix *bytes);
-const char *c_type(DType dt);                            /* of a value: float, int */
-const char *c_stored(DType dt);                          /* of an element: float, int, unsigned char */
+const char *c_type(DType dt);   /* of a value: float, int */
+const char *c_stored(DType dt); /* of an element: float, int, unsigned char */
 
 /* ---- one member (nest.c) ---- */
 
-typedef struct { const char *var; int depth; const char *base; int base_depth; } AxisVar;   /* position = base + var */
-typedef struct { const char *head; bool simd; } Loop;
-typedef struct { int parent; const char *key; Val cond; bool clamp; } Ctx; /* where reads may touch memory: cond, if it has one */
-typedef struct { const void *a, *b; int c; Val v; } Memo;
+typedef struct {
+    const char *var;
+    int depth;
+    const char *base;
+    int base_depth;
+} AxisVar; /* position = base + var */
+typedef struct {
+    const char *head;
+    bool simd;
+} Loop;
+typedef struct {
+    int parent;
+    const char *key;
+    Val cond;
+    bool clamp;
+} Ctx; /* where reads may touch memory: cond, if it has one */
+typedef struct {
+    const void *a, *b;
+    int c;
+    Val v;
+} Memo;
 
 typedef struct {
     Emit *e;
     const Space *space;
-    const int8_t *block_axis;      /* per axis: block axis or -1 */
-    const Node *self;              /* computed here even if it is stored */
+    const int8_t *block_axis; /* per axis: block axis or -1 */
+    const Node *self;         /* computed here even if it is stored */
     AxisVar axis[MAX_AXES];
-    int depth;                     /* innermost so far */
-    int lane_axis, lane_depth;     /* -1: none */
-    const char *tile_var;          /* position in the block's tile, once its loop is open */
+    int depth;                 /* innermost so far */
+    int lane_axis, lane_depth; /* -1: none */
+    const char *tile_var;      /* position in the block's tile, once its loop is open */
     int tile_depth;
     Loop loop[MAX_DEPTH];
     Str code[MAX_DEPTH], tail[MAX_DEPTH];
-    VEC(Ctx) ctx;                  /* [0]: everywhere */
+    VEC(Ctx) ctx; /* [0]: everywhere */
     Memo *memo;
     int nmemo, memo_cap;
 } Nest;
 
 void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, const Node *self);
-void nest_loop(Nest *n, int axis, bool backwards);       /* a plain loop over all of an axis */
-/* A loop over chunks of an axis; its lane or inner loop follows. Returns the name of the chunk's length. */
+void nest_loop(Nest *n, int axis, bool backwards); /* a plain loop over all of an axis */
+/* A loop over chunks of an axis; its lane or inner loop follows. Returns the name of the chunk's
+ * length. */
 const char *nest_chunks(Nest *n, int axis, int size);
 /* Positions 0.. of a chunk; simd: the lane loop, with a reduction clause or NULL. */
 void nest_inner(Nest *n, int axis, const char *count, bool simd, const char *clause);
-void nest_lanes(Nest *n, int axis, const char *reduction); /* the simd loop over all of an axis; clause or NULL */
-void nest_tile_lanes(Nest *n, bool simd);                /* the loop over the lanes of the block tile */
+void nest_lanes(Nest *n, int axis,
+                const char *reduction);   /* the simd loop over all of an axis; clause or NULL */
+void nest_tile_lanes(Nest *n, bool simd); /* the loop over the lanes of the block tile */
 void nest_code(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_tail(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
-void nest_close(Nest *n);                                /* appends the nest to the kernel's body */
+void nest_close(Nest *n); /* appends the nest to the kernel's body */
 
 /* The value of an index expression over the nest's space: int, or with wide 64 bits. */
 Val ix_val(Nest *n, const Ix *e, int ctx, bool wide);
 Val edge_val(Nest *n, Edge e, int ctx);
 Val as_type(Nest *n, Val v, DType dt);
-/* An element of `pointer` (a name valid at depth 0) at element number `at`: an lvalue, without its guard. */
-Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane, int ctx);
+/* An element of `pointer` (a name valid at depth 0) at element number `at`: an lvalue, without its
+ * guard. */
+Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane,
+            int ctx);
 Private *find_private(Emit *e, const Node *n);
 const Ix *private_address(Graph *g, const Private *p, const Map *m); /* without the tile's lane */
-bool is_word(const char *s);                             /* a name or a number */
+bool is_word(const char *s);                                         /* a name or a number */
 Val named(Nest *n, int depth, DType dt, const char *fmt, ...) RTC_PRINTF(4, 5);
 
 /* ---- what a member computes (members.c) ---- */
 
 typedef struct {
-    Op op;                   /* of a reduction or selection; OP_stop: the value of e */
+    Op op; /* of a reduction or selection; OP_stop: the value of e */
     const Space *space;
-    int rank;                /* out axes */
-    Edge e;                  /* over space */
-    Node *node;              /* for attributes, and as self; NULL: none */
-    const int8_t *axis;      /* block axes */
+    int rank;           /* out axes */
+    Edge e;             /* over space */
+    Node *node;         /* for attributes, and as self; NULL: none */
+    const int8_t *axis; /* block axes */
     DType dt;
-    int buf;                 /* where it goes: plan buffer, or -1 and then priv */
+    int buf; /* where it goes: plan buffer, or -1 and then priv */
     Private *priv;
     const Ix *const *stride; /* per out axis; NULL entries: block axes of a private */
     const Ix *limit;         /* checks: e is compared with [0, limit) */
@@ -165,13 +196,19 @@ void emit_work(Emit *e, const Work *w);
 
 /* ---- lanes.c ---- */
 
-/* The axis of w's space that the innermost loop should run along; -1: none; -2: the lanes of the block tile. */
+/* The axis of w's space that the innermost loop should run along; -1: none; -2: the lanes of the
+ * block tile. */
 int best_lane(Emit *e, const Work *w, double *cost);
 
 /* ---- loops.c ---- */
 
-/* A kernel for the works over the block space, as a step (kernel, arguments, blocks, scratch, cost). */
-typedef struct { int n; Work *w; const Space *block; } WorkList;   /* priv and stride of private works are set here */
+/* A kernel for the works over the block space, as a step (kernel, arguments, blocks, scratch,
+ * cost). */
+typedef struct {
+    int n;
+    Work *w;
+    const Space *block;
+} WorkList; /* priv and stride of private works are set here */
 Step loops_step(Planner *pl, const WorkList *wl, Loc loc);
 
 /* ---- product.c ---- */

@@ -1,7 +1,8 @@
 /* lanes.c: along which axis a member's innermost loop runs. Contract: emit.h.
  *
- * Memory decides: every access costs 1 per element where it is contiguous along the lane axis, nothing where it
- * doesn't move, and STRIDED where it jumps or gathers. Short loops pay for their start and end.
+ * Memory decides: every access costs 1 per element where it is contiguous along the lane axis,
+ * nothing where it doesn't move, and STRIDED where it jumps or gathers. Short loops pay for their
+ * start and end.
  */
 #include "codegen/emit.h"
 
@@ -11,8 +12,8 @@ typedef struct {
     Emit *e;
     const Work *w;
     PairTable seen;
-    VEC(const Ix *) buffers, privates;     /* addresses over w's space */
-    double ops;                            /* scalar operations of light nodes */
+    VEC(const Ix *) buffers, privates; /* addresses over w's space */
+    double ops;                        /* scalar operations of light nodes */
 } Walk;
 
 static void walk_edge(Walk *k, Edge x);
@@ -47,8 +48,10 @@ static void walk_edge(Walk *k, Edge x)
         return;
     }
     int buf = x.node == k->w->node && is_light(x.node) ? -1 : plan_buffer_of(e->pl, x.node);
-    if (buf >= 0) vec_push(e->a, &k->buffers, plan_address(e->pl, buf, x.map));
-    else walk_light(k, x);
+    if (buf >= 0)
+        vec_push(e->a, &k->buffers, plan_address(e->pl, buf, x.map));
+    else
+        walk_light(k, x);
 }
 
 /* Cost per position of one access if the lane runs along `axis`. */
@@ -82,8 +85,10 @@ static double axis_cost(Walk *k, int axis)
     double cost = OP * k->ops, n = hinted(k->e->pl, w->space->ext[axis]);
     for (int i = 0; i < k->buffers.n; i++) cost += access_cost(g, k->buffers.v[i], axis);
     for (int i = 0; i < k->privates.n; i++) cost += access_cost(g, k->privates.v[i], axis);
-    if (op_info[w->op].cls == CLASS_REDUCE) cost += axis < w->rank ? 1 : 0.25;
-    else if (w->op != OP_top) cost += access_cost(g, store_address(k->e, w), axis);
+    if (op_info[w->op].cls == CLASS_REDUCE)
+        cost += axis < w->rank ? 1 : 0.25;
+    else if (w->op != OP_top)
+        cost += access_cost(g, store_address(k->e, w), axis);
     return cost * (1 + START / n);
 }
 
@@ -98,13 +103,17 @@ static double tile_cost(Walk *k)
         double ext = hinted(k->e->pl, w->space->ext[axis]);
         if (ext < n) n = ext;
     }
-    for (int i = 0; i < k->buffers.n; i++) cost += axis < 0 ? STILL : access_cost(g, k->buffers.v[i], axis);
-    if (op_info[w->op].cls == CLASS_REDUCE) cost += 1;
-    else cost += w->priv || axis < 0 ? 1 : access_cost(g, store_address(k->e, w), axis);
+    for (int i = 0; i < k->buffers.n; i++)
+        cost += axis < 0 ? STILL : access_cost(g, k->buffers.v[i], axis);
+    if (op_info[w->op].cls == CLASS_REDUCE)
+        cost += 1;
+    else
+        cost += w->priv || axis < 0 ? 1 : access_cost(g, store_address(k->e, w), axis);
     return cost * (1 + START / n);
 }
 
-/* Out axes of scatters that keys replace, the scanned axis and the ranks of a selection are no lanes. */
+/* Out axes of scatters that keys replace, the scanned axis and the ranks of a selection are no
+ * lanes. */
 static bool may_be_lane(const Work *w, int axis)
 {
     OpClass cls = op_info[w->op].cls;
@@ -130,6 +139,7 @@ int best_lane(Emit *e, const Work *w, double *cost)
         if (c < least) least = c, best = i;
     }
     if (cost) *cost = least * space_hint(e->pl, w->space);
-    if (best == -1 && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank) best = w->space->n - 1;
+    if (best == -1 && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank)
+        best = w->space->n - 1;
     return best;
 }

@@ -1,7 +1,7 @@
 /* loops.c: one kernel from the works of a group. Contract: emit.h. */
 #include "codegen/emit.h"
 
-enum { WIDE_TILE = 512 };              /* lanes per block where nothing is private */
+enum { WIDE_TILE = 512 }; /* lanes per block where nothing is private */
 
 static const double SCRATCH_LIMIT = 256e3, SPILL = 2;
 
@@ -30,13 +30,15 @@ static void lay_out_private(Emit *e, const WorkList *wl)
             p.stride[k] = size, p.scalar = false;
             size = ix_mul(g, size, w->space->ext[k]);
         }
-        p.count = ix_add(g, ix_sub(g, size, ix_const(g, e->tile >= 0 ? e->tile_lanes : 1)), ix_const(g, 1));
+        p.count = ix_add(g, ix_sub(g, size, ix_const(g, e->tile >= 0 ? e->tile_lanes : 1)),
+                         ix_const(g, 1));
         p.bytes = ix_scale(g, size, 4);
         vec_push(e->a, &e->priv, p);
     }
     int k = 0;
     for (int i = 0; i < wl->n; i++)
-        if (wl->w[i].buf < 0) wl->w[i].priv = &e->priv.v[k], wl->w[i].stride = e->priv.v[k].stride, k++;
+        if (wl->w[i].buf < 0)
+            wl->w[i].priv = &e->priv.v[k], wl->w[i].stride = e->priv.v[k].stride, k++;
 }
 
 /* ---- which block axis is cut into lanes ---- */
@@ -78,7 +80,8 @@ static const Ix *blocks_along(Emit *e, int b)
     Graph *g = e->g;
     const Ix *ext = e->block->ext[b];
     if (b != e->tile) return ext;
-    return ix_div(g, ix_add(g, ext, ix_const(g, e->tile_lanes - 1)), ix_const(g, e->tile_lanes), NULL);
+    return ix_div(g, ix_add(g, ext, ix_const(g, e->tile_lanes - 1)), ix_const(g, e->tile_lanes),
+                  NULL);
 }
 
 /* Positions of the block, the last axis fastest. */
@@ -87,10 +90,14 @@ static void emit_positions(Emit *e, Str *out)
     int n = e->block->n;
     if (n > 1) str_add(out, "        int64_t at = block;\n");
     for (int b = n - 1; b >= 0; b--) {
-        const char *from = n > 1 ? "at" : "block", *ext = b ? emit_int_arg(e, blocks_along(e, b)) : NULL;
+        const char *from = n > 1 ? "at" : "block",
+                   *ext = b ? emit_int_arg(e, blocks_along(e, b)) : NULL;
         const char *scale = b == e->tile ? arena_printf(e->a, " * %d", e->tile_lanes) : "";
-        if (ext) str_printf(out, "        const int x%d = (int)(%s %% %s)%s;\n        at /= %s;\n", b, from, ext, scale, ext);
-        else str_printf(out, "        const int x%d = (int)%s%s;\n", b, from, scale);
+        if (ext)
+            str_printf(out, "        const int x%d = (int)(%s %% %s)%s;\n        at /= %s;\n", b,
+                       from, ext, scale, ext);
+        else
+            str_printf(out, "        const int x%d = (int)%s%s;\n", b, from, scale);
         if (b == e->tile)
             str_printf(out, "        const int lanes = rtc_least((int)%s - x%d, %d);\n",
                        emit_int_arg(e, e->block->ext[b]), b, e->tile_lanes);
@@ -100,11 +107,13 @@ static void emit_positions(Emit *e, Str *out)
 static const char *whole_text(Emit *e, const Str *positions, const int *order)
 {
     Str s = {.arena = e->a};
-    str_add(&s, "void KERNEL(const rtc_args *restrict args, int64_t from, int64_t to, char *restrict scratch)\n{\n");
+    str_add(&s, "void KERNEL(const rtc_args *restrict args, int64_t from, int64_t to, char "
+                "*restrict scratch)\n{\n");
     for (int i = 0; i < e->buf.n; i++) {
         int k = order[i];
         const char *type = c_stored(e->pl->p->buffers.v[e->buf.v[k]].dt);
-        str_printf(&s, "    %s%s *const restrict b%d = args->buf[%d];\n", e->written.v[k] ? "" : "const ", type, k, i);
+        str_printf(&s, "    %s%s *const restrict b%d = args->buf[%d];\n",
+                   e->written.v[k] ? "" : "const ", type, k, i);
     }
     for (int i = 0; i < e->n.n; i++) str_printf(&s, "    const int64_t n%d = args->n[%d];\n", i, i);
     for (const char *line = e->top.s; line && *line;) {
@@ -133,7 +142,11 @@ static int kernel_of(Planner *pl, const char *text, int nbuf, int nint, Loc loc)
     int k = pair_find(&pl->texts, (void *)(uintptr_t)hash, NULL, 0);
     if (k < 0 || strcmp(p->kernels.v[k].text, text)) {
         k = p->kernels.n;
-        Kernel kn = {.name = arena_printf(pl->a, "k%d", k), .text = text, .hash = hash, .nbuf = nbuf, .nint = nint};
+        Kernel kn = {.name = arena_printf(pl->a, "k%d", k),
+                     .text = text,
+                     .hash = hash,
+                     .nbuf = nbuf,
+                     .nint = nint};
         vec_push(pl->a, &p->kernels, kn);
         pair_add(pl->a, &pl->texts, (void *)(uintptr_t)hash, NULL, 0, k);
     }
@@ -162,8 +175,8 @@ Step loops_step(Planner *pl, const WorkList *wl, Loc loc)
     for (int i = 0; i < e.priv.n; i++) {
         Private *p = &e.priv.v[i];
         if (!p->scalar)
-            str_printf(&e.top, "%s *const restrict s%d = (%s *)%s;\n", c_type(p->node->dt), p->number,
-                       c_type(p->node->dt), emit_scratch(&e, p->bytes));
+            str_printf(&e.top, "%s *const restrict s%d = (%s *)%s;\n", c_type(p->node->dt),
+                       p->number, c_type(p->node->dt), emit_scratch(&e, p->bytes));
     }
     double cost = 0;
     for (int i = 0; i < wl->n; i++) {
@@ -181,8 +194,16 @@ Step loops_step(Planner *pl, const WorkList *wl, Loc loc)
     const Ix *blocks = ix_const(g, 1);
     for (int b = 0; b < e.block->n; b++) blocks = ix_mul(g, blocks, blocks_along(&e, b));
     double nblocks = hinted(pl, blocks);
-    return (Step){.kind = STEP_KERNEL, .group = -1, .nbuf = e.buf.n, .nint = e.n.n, .buf = buf, .arg = arg,
-                  .nwrite = nwrite, .blocks = plan_int(pl, blocks), .scratch = plan_int(pl, e.scratch),
+    return (Step){.kind = STEP_KERNEL,
+                  .group = -1,
+                  .nbuf = e.buf.n,
+                  .nint = e.n.n,
+                  .buf = buf,
+                  .arg = arg,
+                  .nwrite = nwrite,
+                  .blocks = plan_int(pl, blocks),
+                  .scratch = plan_int(pl, e.scratch),
                   .kernel = kernel_of(pl, whole_text(&e, &positions, order), e.buf.n, e.n.n, loc),
-                  .cost = cost / (nblocks > 1 ? nblocks : 1), .loc = loc};
+                  .cost = cost / (nblocks > 1 ? nblocks : 1),
+                  .loc = loc};
 }

@@ -1,13 +1,16 @@
 /* members.c: the loops of each kind of member. Contract: emit.h.
  *
- * Every output element is computed in one block and in one order, so results don't depend on threads. Sums over a
- * long axis are sums of sums: float inside chunks, double across them.
+ * Every output element is computed in one block and in one order, so results don't depend on
+ * threads. Sums over a long axis are sums of sums: float inside chunks, double across them.
  */
 #include "codegen/emit.h"
 
 #include <stdio.h>
 
-enum { CHUNK = 1024, ROWS = 256 };     /* summed in float before a double takes over: along lanes, along rows */
+enum {
+    CHUNK = 1024,
+    ROWS = 256
+}; /* summed in float before a double takes over: along lanes, along rows */
 
 /* ---- where values go ---- */
 
@@ -17,11 +20,18 @@ static const char *target_pointer(Nest *n, const Work *w)
     return arena_printf(n->e->a, "s%d", w->priv->number);
 }
 
-static const char *target_type(const Work *w) { return w->buf >= 0 ? c_stored(w->dt) : c_type(w->dt); }
+static const char *target_type(const Work *w)
+{
+    return w->buf >= 0 ? c_stored(w->dt) : c_type(w->dt);
+}
 
-static const char *target_lane(const Nest *n, const Work *w) { return w->buf >= 0 ? NULL : n->tile_var; }
+static const char *target_lane(const Nest *n, const Work *w)
+{
+    return w->buf >= 0 ? NULL : n->tile_var;
+}
 
-/* Element number of the target at the out axes, `skip` (or -1) left out; keys replace keyed axes of a scatter. */
+/* Element number of the target at the out axes, `skip` (or -1) left out; keys replace keyed axes of
+ * a scatter. */
 static const Ix *target_at(Nest *n, const Work *w, int skip)
 {
     Graph *g = n->e->g;
@@ -37,7 +47,8 @@ static const Ix *target_at(Nest *n, const Work *w, int skip)
 static Val target(Nest *n, const Work *w)
 {
     if (w->priv && w->priv->scalar) return (Val){target_pointer(n, w), 1, w->dt};
-    return element(n, target_pointer(n, w), target_type(w), target_at(n, w, -1), target_lane(n, w), 0);
+    return element(n, target_pointer(n, w), target_type(w), target_at(n, w, -1), target_lane(n, w),
+                   0);
 }
 
 /* ---- opening the loops over out axes ---- */
@@ -56,15 +67,18 @@ static void open_out(Nest *n, const Work *w, int lane, int skip)
 
 static void open_lane(Nest *n, int lane)
 {
-    if (lane == TILE_LANE) nest_tile_lanes(n, true);
-    else if (lane >= 0) nest_lanes(n, lane, NULL);
+    if (lane == TILE_LANE)
+        nest_tile_lanes(n, true);
+    else if (lane >= 0)
+        nest_lanes(n, lane, NULL);
 }
 
 static Val argument(Nest *n, const Work *w)
 {
     Val v = edge_val(n, w->e, 0);
     if (!w->limit) return v;
-    return named(n, v.depth, DT_BOOL, "(unsigned)%s >= (unsigned)%s", v.s, emit_int(n->e, w->limit));
+    return named(n, v.depth, DT_BOOL, "(unsigned)%s >= (unsigned)%s", v.s,
+                 emit_int(n->e, w->limit));
 }
 
 /* ---- values ---- */
@@ -97,15 +111,19 @@ static void emit_branch(Emit *e, const Work *w)
 
 /* ---- reductions ---- */
 
-/* step: fn(acc, v), or acc + v where fn is NULL; clause: what the lanes' accumulators are combined with */
-typedef struct { const char *init, *fn, *clause; } Reducer;
+/* step: fn(acc, v), or acc + v where fn is NULL; clause: what the lanes' accumulators are combined
+ * with */
+typedef struct {
+    const char *init, *fn, *clause;
+} Reducer;
 
 static Reducer reducer(Op op, DType dt)
 {
     bool max = op == OP_rmax;
     if (op == OP_sum) return (Reducer){dt == DT_FLOAT ? "0.0f" : "0", NULL, "+"};
     if (dt == DT_FLOAT)
-        return max ? (Reducer){"RTC_LOWEST", "rtc_rmax", "rtc_rmax"} : (Reducer){"-RTC_LOWEST", "rtc_rmin", "rtc_rmin"};
+        return max ? (Reducer){"RTC_LOWEST", "rtc_rmax", "rtc_rmax"}
+                   : (Reducer){"-RTC_LOWEST", "rtc_rmin", "rtc_rmin"};
     const char *init = dt == DT_BOOL ? (max ? "0" : "1") : max ? "(-2147483647 - 1)" : "2147483647";
     return max ? (Reducer){init, "rtc_most", "max"} : (Reducer){init, "rtc_least", "min"};
 }
@@ -117,7 +135,10 @@ static const char *step_text(Emit *e, const Reducer *r, const char *acc, const c
 }
 
 /* int sums wrap, so they are unsigned */
-static const char *acc_type(Op op, DType dt) { return dt == DT_FLOAT ? "float" : op == OP_sum ? "unsigned" : "int"; }
+static const char *acc_type(Op op, DType dt)
+{
+    return dt == DT_FLOAT ? "float" : op == OP_sum ? "unsigned" : "int";
+}
 
 static bool longer_than(const Work *w, int from, int64_t limit)
 {
@@ -168,7 +189,8 @@ static void reduce_along(Emit *e, const Work *w, int lane)
 /* A loop over lanes of its own, for what happens before and after the reduced loops. */
 static const char *lanes_text(Emit *e, const char *count, const char *statement)
 {
-    return arena_printf(e->a, "#pragma omp simd\nfor (int l = 0; l < %s; l++) %s\n", count, statement);
+    return arena_printf(e->a, "#pragma omp simd\nfor (int l = 0; l < %s; l++) %s\n", count,
+                        statement);
 }
 
 /* Opens the loop over lane chunks where the lane is an inner axis; returns their count. */
@@ -180,8 +202,10 @@ static const char *open_chunks(Nest *n, int lane, int *size)
 
 static void inner_lanes(Nest *n, int lane, const char *count)
 {
-    if (lane == TILE_LANE) nest_tile_lanes(n, true);
-    else nest_inner(n, lane, count, true, NULL);
+    if (lane == TILE_LANE)
+        nest_tile_lanes(n, true);
+    else
+        nest_inner(n, lane, count, true, NULL);
 }
 
 /* The lane is an out axis: an accumulator per lane, rows of lanes are added one after another. */
@@ -201,7 +225,8 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     nest_code(&n, outer, "%s %s[%d];\n", type, acc, size);
     if (wide) {
         total = emit_name(e, 'a');
-        nest_code(&n, outer, "double %s[%d];\n%s", total, size, lanes_text(e, count, arena_printf(a, "%s[l] = 0.0;", total)));
+        nest_code(&n, outer, "double %s[%d];\n%s", total, size,
+                  lanes_text(e, count, arena_printf(a, "%s[l] = 0.0;", total)));
     } else {
         nest_code(&n, outer, "%s", zero);
     }
@@ -209,7 +234,8 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     if (wide) {
         const char *rows = nest_chunks(&n, last, ROWS);
         nest_code(&n, n.depth, "%s", zero);
-        nest_tail(&n, n.depth, "%s", lanes_text(e, count, arena_printf(a, "%s[l] += (double)%s[l];", total, acc)));
+        nest_tail(&n, n.depth, "%s",
+                  lanes_text(e, count, arena_printf(a, "%s[l] += (double)%s[l];", total, acc)));
         nest_inner(&n, last, rows, false, NULL);
     } else if (last >= w->rank) {
         nest_loop(&n, last, false);
@@ -235,23 +261,27 @@ static void emit_top(Emit *e, const Work *w)
     const Ix *count = w->space->ext[row], *width = w->space->ext[rank_axis];
     Nest n;
     const char *key = emit_name(e, 'k'), *best = emit_name(e, 'k'), *work = emit_name(e, 'k');
-    nest_code(&(Nest){.e = e}, 0, "unsigned *const %s = (unsigned *)%s;\nint *const %s = (int *)%s;\nchar *const %s = %s;\n",
-              key, emit_scratch(e, ix_scale(g, count, 4)), best, emit_scratch(e, ix_scale(g, width, 4)), work,
-              emit_scratch(e, ix_add(g, ix_scale(g, width, 16), ix_const(g, 3 * 2048 * 4))));
+    nest_code(
+        &(Nest){.e = e}, 0,
+        "unsigned *const %s = (unsigned *)%s;\nint *const %s = (int *)%s;\nchar *const %s = %s;\n",
+        key, emit_scratch(e, ix_scale(g, count, 4)), best, emit_scratch(e, ix_scale(g, width, 4)),
+        work, emit_scratch(e, ix_add(g, ix_scale(g, width, 16), ix_const(g, 3 * 2048 * 4))));
     nest_open(&n, e, w->space, w->axis, NULL);
     open_out(&n, w, NO_LANE, rank_axis);
     int outer = n.depth;
     nest_lanes(&n, row, NULL);
     Val v = edge_val(&n, w->e, 0);
-    nest_code(&n, n.depth, "%s[l] = %s(%s);\n", key, v.dt == DT_FLOAT ? "rtc_key" : "rtc_ikey", v.s);
+    nest_code(&n, n.depth, "%s[l] = %s(%s);\n", key, v.dt == DT_FLOAT ? "rtc_key" : "rtc_ikey",
+              v.s);
     const char *m = emit_extent(e, width), *lane = target_lane(&n, w);
-    nest_tail(&n, outer, "rtc_top(%s, (int)%s, (int)%s, %s, %s);\n", key, emit_extent(e, count), m, best, work);
+    nest_tail(&n, outer, "rtc_top(%s, (int)%s, (int)%s, %s, %s);\n", key, emit_extent(e, count), m,
+              best, work);
     Val base = ix_val(&n, target_at(&n, w, rank_axis), 0, true);
     const char *step = w->stride[rank_axis] ? emit_int(e, w->stride[rank_axis]) : "0";
     const char *to = w->priv && w->priv->scalar
                          ? target_pointer(&n, w)
-                         : arena_printf(a, "%s[%s + %s * r%s%s]", target_pointer(&n, w), base.s, step,
-                                        lane ? " + " : "", lane ? lane : "");
+                         : arena_printf(a, "%s[%s + %s * r%s%s]", target_pointer(&n, w), base.s,
+                                        step, lane ? " + " : "", lane ? lane : "");
     nest_tail(&n, outer, "for (int r = 0; r < %s; r++) %s = %s[r];\n", m, to, best);
     nest_close(&n);
 }
@@ -280,13 +310,17 @@ static void emit_scat(Emit *e, const Work *w)
         Val k = ix_val(&n, w->node->attr.key[i], 0, false);
         const char *ext = emit_int(e, w->space->ext[i]), *also = cond.s ? " & " : "";
         int depth = k.depth > cond.depth ? k.depth : cond.depth;
-        cond = named(&n, depth, DT_BOOL, "%s%s((unsigned)%s < (unsigned)%s)", cond.s ? cond.s : "", also, k.s, ext);
+        cond = named(&n, depth, DT_BOOL, "%s%s((unsigned)%s < (unsigned)%s)", cond.s ? cond.s : "",
+                     also, k.s, ext);
     }
     Val v = edge_val(&n, w->e, 0);
     Val to = target(&n, w);
     const char *test = cond.s ? arena_printf(e->a, "if (%s) ", cond.s) : "";
-    if (w->dt == DT_FLOAT) nest_code(&n, n.depth, "%s%s += %s;\n", test, to.s, v.s);
-    else nest_code(&n, n.depth, "%s%s = (int)((unsigned)%s + (unsigned)%s);\n", test, to.s, to.s, v.s);
+    if (w->dt == DT_FLOAT)
+        nest_code(&n, n.depth, "%s%s += %s;\n", test, to.s, v.s);
+    else
+        nest_code(&n, n.depth, "%s%s = (int)((unsigned)%s + (unsigned)%s);\n", test, to.s, to.s,
+                  v.s);
     nest_close(&n);
 }
 
@@ -330,14 +364,26 @@ void emit_work(Emit *e, const Work *w)
     switch (op_info[w->op].cls) {
     case CLASS_REDUCE: {
         int lane = best_lane(e, w, NULL);
-        if (lane == TILE_LANE || (lane >= 0 && lane < w->rank)) reduce_across(e, w, lane);
-        else reduce_along(e, w, lane);
+        if (lane == TILE_LANE || (lane >= 0 && lane < w->rank))
+            reduce_across(e, w, lane);
+        else
+            reduce_along(e, w, lane);
         break;
     }
-    case CLASS_TOP: emit_top(e, w); break;
-    case CLASS_SCAT: emit_scat(e, w); break;
-    case CLASS_SCAN: emit_scan(e, w); break;
-    case CLASS_BRANCH: emit_branch(e, w); break;
-    default: emit_value(e, w); break;
+    case CLASS_TOP:
+        emit_top(e, w);
+        break;
+    case CLASS_SCAT:
+        emit_scat(e, w);
+        break;
+    case CLASS_SCAN:
+        emit_scan(e, w);
+        break;
+    case CLASS_BRANCH:
+        emit_branch(e, w);
+        break;
+    default:
+        emit_value(e, w);
+        break;
     }
 }

@@ -17,7 +17,8 @@ const char *emit_int_arg(Emit *e, const Ix *size)
 
 static const char *literal_or_arg(Emit *e, const Ix *size, int64_t limit)
 {
-    if (ix_is_const(size) && size->c >= -limit && size->c <= limit) return arena_printf(e->a, "%d", (int)size->c);
+    if (ix_is_const(size) && size->c >= -limit && size->c <= limit)
+        return arena_printf(e->a, "%d", (int)size->c);
     return emit_int_arg(e, size);
 }
 
@@ -56,7 +57,12 @@ const char *c_stored(DType dt)
 
 void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, const Node *self)
 {
-    *n = (Nest){.e = e, .space = space, .block_axis = block_axis, .self = self, .depth = 1, .lane_axis = -1,
+    *n = (Nest){.e = e,
+                .space = space,
+                .block_axis = block_axis,
+                .self = self,
+                .depth = 1,
+                .lane_axis = -1,
                 .lane_depth = -1};
     for (int d = 0; d < MAX_DEPTH; d++) n->code[d].arena = n->tail[d].arena = e->a;
     vec_push(e->a, &n->ctx, (Ctx){.parent = -1});
@@ -73,7 +79,8 @@ void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, c
 
 static void open_loop(Nest *n, bool simd, const char *head)
 {
-    if (n->depth + 1 >= MAX_DEPTH) diag_bug(n->e->g->diag, "a kernel has more than %d loops", MAX_DEPTH);
+    if (n->depth + 1 >= MAX_DEPTH)
+        diag_bug(n->e->g->diag, "a kernel has more than %d loops", MAX_DEPTH);
     n->depth++;
     n->loop[n->depth] = (Loop){.head = head, .simd = simd};
 }
@@ -83,8 +90,9 @@ void nest_loop(Nest *n, int axis, bool backwards)
     Arena *a = n->e->a;
     const char *var = emit_name(n->e, 'i'), *ext = emit_extent(n->e, n->space->ext[axis]);
     open_loop(n, false,
-              backwards ? arena_printf(a, "for (int %s = (int)%s - 1; %s >= 0; %s--)", var, ext, var, var)
-                        : arena_printf(a, "for (int %s = 0; %s < %s; %s++)", var, var, ext, var));
+              backwards
+                  ? arena_printf(a, "for (int %s = (int)%s - 1; %s >= 0; %s--)", var, ext, var, var)
+                  : arena_printf(a, "for (int %s = 0; %s < %s; %s++)", var, var, ext, var));
     n->axis[axis] = (AxisVar){.var = var, .depth = n->depth};
 }
 
@@ -93,17 +101,20 @@ const char *nest_chunks(Nest *n, int axis, int size)
     Arena *a = n->e->a;
     const char *var = emit_name(n->e, 'c'), *ext = emit_extent(n->e, n->space->ext[axis]);
     const char *count = emit_name(n->e, 'm');
-    open_loop(n, false, arena_printf(a, "for (int %s = 0; %s < %s; %s += %d)", var, var, ext, var, size));
+    open_loop(n, false,
+              arena_printf(a, "for (int %s = 0; %s < %s; %s += %d)", var, var, ext, var, size));
     n->axis[axis] = (AxisVar){.base = var, .base_depth = n->depth};
     nest_code(n, n->depth, "const int %s = rtc_least((int)%s - %s, %d);\n", count, ext, var, size);
     return count;
 }
 
-static void lane_loop(Nest *n, int axis, const char *var, const char *count, bool simd, const char *clause)
+static void lane_loop(Nest *n, int axis, const char *var, const char *count, bool simd,
+                      const char *clause)
 {
     Arena *a = n->e->a;
     const char *pragma = simd ? arena_printf(a, "#pragma omp simd%s\n", clause ? clause : "") : "";
-    open_loop(n, simd, arena_printf(a, "%sfor (int %s = 0; %s < %s; %s++)", pragma, var, var, count, var));
+    open_loop(n, simd,
+              arena_printf(a, "%sfor (int %s = 0; %s < %s; %s++)", pragma, var, var, count, var));
     if (axis >= 0) n->axis[axis].var = var, n->axis[axis].depth = n->depth;
     if (simd) n->lane_axis = axis, n->lane_depth = n->depth;
 }

@@ -1,7 +1,9 @@
-/* plan.c: groups become steps, stored nodes become buffers, roots get their places. Contract: codegen.h.
+/* plan.c: groups become steps, stored nodes become buffers, roots get their places. Contract:
+ * codegen.h.
  *
- * Values that decide what runs (conditions of branches, checks on inputs, whether a gradient is reached) are computed
- * by host steps before anything else: small kernels with one block, written to PB_HOST buffers.
+ * Values that decide what runs (conditions of branches, checks on inputs, whether a gradient is
+ * reached) are computed by host steps before anything else: small kernels with one block, written
+ * to PB_HOST buffers.
  */
 #include "codegen/emit.h"
 
@@ -29,7 +31,8 @@ void pair_add(Arena *arena, PairTable *t, const void *p, const void *q, int c, i
         PairTable big = {.cap = t->cap ? 2 * t->cap : 64, .n = t->n};
         big.slot = NEW_N(arena, PairSlot, big.cap);
         for (int i = 0; i < t->cap; i++)
-            if (t->slot[i].a) *pair_slot(&big, t->slot[i].a, t->slot[i].b, t->slot[i].c) = t->slot[i];
+            if (t->slot[i].a)
+                *pair_slot(&big, t->slot[i].a, t->slot[i].b, t->slot[i].c) = t->slot[i];
         *t = big;
     }
     PairSlot *s = pair_slot(t, p, q, c);
@@ -98,8 +101,8 @@ const Ix *plan_address(Planner *pl, int b, const Map *m)
 bool is_light(const Node *n)
 {
     OpClass c = op_info[n->op].cls;
-    return c == CLASS_POINTWISE || c == CLASS_READ || c == CLASS_BRANCH || n->op == OP_idx || n->op == OP_rand ||
-           n->op == OP_const;
+    return c == CLASS_POINTWISE || c == CLASS_READ || c == CLASS_BRANCH || n->op == OP_idx ||
+           n->op == OP_rand || n->op == OP_const;
 }
 
 static const char *leaf_name(const Node *n) { return n->attr.leaf.name; }
@@ -130,8 +133,14 @@ int plan_buffer_of(Planner *pl, Node *n)
 static Work work_of(Planner *pl, Node *n, const int8_t *axis, int buf)
 {
     bool own = is_light(n);
-    return (Work){.op = own && n->op != OP_branch ? OP_stop : n->op, .space = n->space, .rank = n->rank,
-                  .e = own ? edge_identity(pl->g, n) : n->args[0], .node = n, .axis = axis, .dt = n->dt, .buf = buf,
+    return (Work){.op = own && n->op != OP_branch ? OP_stop : n->op,
+                  .space = n->space,
+                  .rank = n->rank,
+                  .e = own ? edge_identity(pl->g, n) : n->args[0],
+                  .node = n,
+                  .axis = axis,
+                  .dt = n->dt,
+                  .buf = buf,
                   .stride = buf >= 0 ? pl->strides.v[buf] : NULL};
 }
 
@@ -153,14 +162,20 @@ static void host_step(Planner *pl, Work w, const char *what, Loc loc)
 
 int plan_host_value(Planner *pl, Edge e)
 {
-    int b = pair_find(&pl->host, e.node, e.map, 0);      /* one element of a node with axes is a condition too */
+    int b = pair_find(&pl->host, e.node, e.map,
+                      0); /* one element of a node with axes is a condition too */
     if (b >= 0) return b;
     if (is_named_leaf(e.node) && e.node->rank == 0) {
         b = plan_buffer_of(pl, e.node);
     } else {
         const Space *none = space_make(pl->g, 0, NULL);
         b = host_buffer(pl, NULL, e.node->dt, none);
-        Work w = {.op = OP_stop, .space = none, .e = e, .dt = e.node->dt, .buf = b, .stride = pl->strides.v[b]};
+        Work w = {.op = OP_stop,
+                  .space = none,
+                  .e = e,
+                  .dt = e.node->dt,
+                  .buf = b,
+                  .stride = pl->strides.v[b]};
         host_step(pl, w, "host value", e.node->loc);
     }
     pair_add(pl->a, &pl->host, e.node, e.map, 0, b);
@@ -183,11 +198,20 @@ static int new_buffer_of(Planner *pl, Node *n)
     Grouping *gr = pl->u->groups;
     PlanBuffer b = {.node = n, .dt = n->dt};
     switch (n->op) {
-    case OP_param: b.cls = PB_PARAM, b.name = leaf_name(n); return add_buffer(pl, b, n->space, NULL);
-    case OP_state: b.cls = PB_STATE, b.name = leaf_name(n); return add_buffer(pl, b, n->space, NULL);
-    case OP_input: b.cls = PB_INPUT, b.name = leaf_name(n); return add_buffer(pl, b, n->space, NULL);
-    case OP_fresh: b.cls = PB_FRESH; return add_buffer(pl, b, n->space, NULL);
-    default: break;
+    case OP_param:
+        b.cls = PB_PARAM, b.name = leaf_name(n);
+        return add_buffer(pl, b, n->space, NULL);
+    case OP_state:
+        b.cls = PB_STATE, b.name = leaf_name(n);
+        return add_buffer(pl, b, n->space, NULL);
+    case OP_input:
+        b.cls = PB_INPUT, b.name = leaf_name(n);
+        return add_buffer(pl, b, n->space, NULL);
+    case OP_fresh:
+        b.cls = PB_FRESH;
+        return add_buffer(pl, b, n->space, NULL);
+    default:
+        break;
     }
     bool known = n->id < pl->known;
     const Space *shape = node_shape(pl->g, n);
@@ -231,16 +255,20 @@ static void add_group(Planner *pl, const Group *gr)
 {
     Step s;
     if (gr->kind == GROUP_PRODUCT) {
-        if (product_step(pl, gr, &s)) pl->p->library_calls++;
-        else s = product_as_loops(pl, gr);
+        if (product_step(pl, gr, &s))
+            pl->p->library_calls++;
+        else
+            s = product_as_loops(pl, gr);
     } else {
         Work *w = NEW_N(pl->a, Work, gr->members.n + 1);
         for (int i = 0; i < gr->members.n; i++) {
             const Member *m = &gr->members.v[i];
             int buf = m->stored ? plan_buffer_of(pl, m->node) : -1;
-            if (m->stored && buf < 0) diag_bug(pl->g->diag, "%%%d is stored, but has no buffer", m->node->id);
+            if (m->stored && buf < 0)
+                diag_bug(pl->g->diag, "%%%d is stored, but has no buffer", m->node->id);
             for (int k = m->node->rank; k < m->node->space->n; k++)
-                if (m->axis[k] >= 0) diag_bug(pl->g->diag, "%%%d reduces over a block axis", m->node->id);
+                if (m->axis[k] >= 0)
+                    diag_bug(pl->g->diag, "%%%d reduces over a block axis", m->node->id);
             w[i] = work_of(pl, m->node, m->axis, buf);
         }
         s = loops_step(pl, &(WorkList){gr->members.n, w, gr->block}, gr->loc);
@@ -258,7 +286,9 @@ static const Group *producer(const Planner *pl, const Node *n)
     for (int i = 0; i < pl->u->groups->groups.n; i++) {
         const Group *gr = &pl->u->groups->groups.v[i];
         for (int k = 0; k < gr->members.n; k++)
-            if (gr->members.v[k].node == n && (gr->members.v[k].stored || gr->kind == GROUP_PRODUCT)) return gr;
+            if (gr->members.v[k].node == n &&
+                (gr->members.v[k].stored || gr->kind == GROUP_PRODUCT))
+                return gr;
     }
     return NULL;
 }
@@ -283,10 +313,18 @@ static int copy_root(Planner *pl, const Root *r, int reached)
     int buf = add_buffer(pl, b, r->space, NULL);
     int8_t *axis = NEW_N(pl->a, int8_t, r->space->n + 1);
     for (int i = 0; i < r->space->n; i++) axis[i] = (int8_t)i;
-    Work w = {.op = OP_stop, .space = r->space, .rank = r->space->n, .e = r->e, .axis = axis, .dt = b.dt, .buf = buf,
+    Work w = {.op = OP_stop,
+              .space = r->space,
+              .rank = r->space->n,
+              .e = r->e,
+              .axis = axis,
+              .dt = b.dt,
+              .buf = buf,
               .stride = pl->strides.v[buf]};
     Step s = loops_step(pl, &(WorkList){1, &w, r->space}, r->loc);
-    s.phase = r->kind == ROOT_OUTPUT ? PHASE_FORWARD : r->kind == ROOT_GRAD ? PHASE_BACKWARD : PHASE_UPDATE;
+    s.phase = r->kind == ROOT_OUTPUT ? PHASE_FORWARD
+              : r->kind == ROOT_GRAD ? PHASE_BACKWARD
+                                     : PHASE_UPDATE;
     s.what = arena_printf(pl->a, "copy to %s", r->name);
     if (reached >= 0) {
         StepWhen *w1 = NEW(pl->a, StepWhen);
@@ -306,7 +344,8 @@ static void place_roots(Planner *pl)
         if (r->kind == ROOT_INIT) continue;
         int flag = r->kind == ROOT_GRAD ? reached_flag(pl, reach, r->e.node) : -1;
         int buf = r->e.node->op == OP_const ? -1 : plan_buffer_of(pl, r->e.node);
-        if (buf < 0 || plan_address(pl, buf, r->e.map) != row_major(g, r->space)) buf = copy_root(pl, r, flag);
+        if (buf < 0 || plan_address(pl, buf, r->e.map) != row_major(g, r->space))
+            buf = copy_root(pl, r, flag);
         pl->p->buffers.v[buf].root = true;
         PlanRoot pr = {r->kind, r->name, r->e.node->dt, buf, r->space, flag};
         vec_push(pl->a, &pl->p->roots, pr);
@@ -327,8 +366,13 @@ static void place_checks(Planner *pl)
             const Space *none = space_make(g, 0, NULL);
             Edge e = c->kind == CHECK_TRUE ? graph_pw1(g, OP_not, none, c->e) : c->e;
             pc.flag = host_buffer(pl, NULL, DT_BOOL, none);
-            Work w = {.op = OP_rmax, .space = c->space, .e = e, .dt = DT_BOOL, .buf = pc.flag,
-                      .stride = pl->strides.v[pc.flag], .limit = c->kind == CHECK_RANGE ? c->ix : NULL};
+            Work w = {.op = OP_rmax,
+                      .space = c->space,
+                      .e = e,
+                      .dt = DT_BOOL,
+                      .buf = pc.flag,
+                      .stride = pl->strides.v[pc.flag],
+                      .limit = c->kind == CHECK_RANGE ? c->ix : NULL};
             if (c->kind == CHECK_TRUE) w.op = OP_stop, w.space = none;
             host_step(pl, w, "check", c->loc);
         }
@@ -352,7 +396,8 @@ static void find_lifetimes(Plan *p)
 
 Plan *plan_make(Unit *u)
 {
-    Planner pl = {.p = NEW(u->arena, Plan), .u = u, .g = u->graph, .a = u->arena, .known = u->graph->nodes.n};
+    Planner pl = {
+        .p = NEW(u->arena, Plan), .u = u, .g = u->graph, .a = u->arena, .known = u->graph->nodes.n};
     if (!u->groups) diag_bug(u->diag, "a plan needs groups");
     int64_t *hint = NEW_N(u->arena, int64_t, u->graph->syms.n + 1);
     for (int i = 0; i < u->graph->syms.n; i++)

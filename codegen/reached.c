@@ -1,7 +1,8 @@
 /* reached.c: which gradients a run computes at all. Contract: codegen.h.
  *
- * A parameter of a layer that is dropped gets branch(dropped, 0, g) as its gradient: 0 for sure if `dropped` holds. The
- * optimiser must not touch such a parameter, and a 0 that was computed must count as a gradient.
+ * A parameter of a layer that is dropped gets branch(dropped, 0, g) as its gradient: 0 for sure if
+ * `dropped` holds. The optimiser must not touch such a parameter, and a 0 that was computed must
+ * count as a gradient.
  */
 #include "codegen/emit.h"
 
@@ -9,7 +10,7 @@ struct Reached {
     Graph *g;
     Arena *a;
     const Space *none;
-    PairTable memo;          /* node -> index into seen */
+    PairTable memo; /* node -> index into seen */
     VEC(Edge) seen;
 };
 
@@ -22,7 +23,8 @@ Reached *reached_new(Graph *g, Arena *a)
 
 static Edge either(Reached *r, const Node *n, int i, int k)
 {
-    return graph_pw2(r->g, OP_or, r->none, grad_reached(r, n->args[i].node), grad_reached(r, n->args[k].node));
+    return graph_pw2(r->g, OP_or, r->none, grad_reached(r, n->args[i].node),
+                     grad_reached(r, n->args[k].node));
 }
 
 static Edge through_branch(Reached *r, const Node *n)
@@ -31,21 +33,36 @@ static Edge through_branch(Reached *r, const Node *n)
     Edge c = n->args[0], a = grad_reached(r, n->args[1].node), b = grad_reached(r, n->args[2].node);
     if (edge_is_const(a, 1) && edge_is_const(b, 1)) return a;
     Edge not = graph_pw1(g, OP_not, r->none, c);
-    return graph_pw2(g, OP_or, r->none, graph_pw2(g, OP_and, r->none, c, a), graph_pw2(g, OP_and, r->none, not, b));
+    return graph_pw2(g, OP_or, r->none, graph_pw2(g, OP_and, r->none, c, a),
+                     graph_pw2(g, OP_and, r->none, not, b));
 }
 
 static Edge reached_by(Reached *r, Node *n)
 {
     switch (n->op) {
-    case OP_const: return graph_bool(r->g, n->attr.value.f != 0 || n->attr.value.i != 0);
-    case OP_neg: case OP_cast: case OP_stop: case OP_sum: case OP_scat: case OP_scan: case OP_div:
+    case OP_const:
+        return graph_bool(r->g, n->attr.value.f != 0 || n->attr.value.i != 0);
+    case OP_neg:
+    case OP_cast:
+    case OP_stop:
+    case OP_sum:
+    case OP_scat:
+    case OP_scan:
+    case OP_div:
         return grad_reached(r, n->args[0].node);
-    case OP_add: case OP_sub: case OP_read: return either(r, n, 0, 1);
-    case OP_select: return either(r, n, 1, 2);
+    case OP_add:
+    case OP_sub:
+    case OP_read:
+        return either(r, n, 0, 1);
+    case OP_select:
+        return either(r, n, 1, 2);
     case OP_mul:
-        return graph_pw2(r->g, OP_and, r->none, grad_reached(r, n->args[0].node), grad_reached(r, n->args[1].node));
-    case OP_branch: return through_branch(r, n);
-    default: return graph_bool(r->g, true);
+        return graph_pw2(r->g, OP_and, r->none, grad_reached(r, n->args[0].node),
+                         grad_reached(r, n->args[1].node));
+    case OP_branch:
+        return through_branch(r, n);
+    default:
+        return graph_bool(r->g, true);
     }
 }
 

@@ -1,4 +1,5 @@
-/* sources.c: kernels as translation units for the compiler, and as files for people. Contract: codegen.h. */
+/* sources.c: kernels as translation units for the compiler, and as files for people. Contract:
+ * codegen.h. */
 #include "codegen/emit.h"
 
 #include <errno.h>
@@ -80,9 +81,11 @@ static void print_step(const Plan *p, int i, Str *out)
         print_size(p, s->blocks, out);
     }
     str_add(out, " :");
-    for (int k = 0; k < s->nbuf; k++) str_printf(out, "%s %%%d", k == s->nwrite ? " <-" : "", s->buf[k]);
+    for (int k = 0; k < s->nbuf; k++)
+        str_printf(out, "%s %%%d", k == s->nwrite ? " <-" : "", s->buf[k]);
     for (int k = 0; k < s->nwhen; k++)
-        str_printf(out, "%s%s%%%d", k ? " and " : "  when ", s->when[k].value ? "" : "not ", s->when[k].buf);
+        str_printf(out, "%s%s%%%d", k ? " and " : "  when ", s->when[k].value ? "" : "not ",
+                   s->when[k].buf);
     if (s->what) str_printf(out, "  (%s)", s->what);
     print_place(p, s->loc, out);
     str_add(out, "\n");
@@ -90,12 +93,16 @@ static void print_step(const Plan *p, int i, Str *out)
 
 void plan_print(const Plan *p, Str *out)
 {
-    str_printf(out, "# %d steps: %d kernels, %d library calls, %d for values known before launch\n\nbuffers\n", p->steps.n,
-               p->kernels.n, p->library_calls, p->host_steps);
+    str_printf(
+        out,
+        "# %d steps: %d kernels, %d library calls, %d for values known before launch\n\nbuffers\n",
+        p->steps.n, p->kernels.n, p->library_calls, p->host_steps);
     for (int i = 0; i < p->buffers.n; i++) {
         const PlanBuffer *b = &p->buffers.v[i];
         str_printf(out, "%4d  %-6s %-5s ", i, class_name[b->cls],
-                   b->dt == DT_FLOAT ? "float" : b->dt == DT_INT ? "int" : "bool");
+                   b->dt == DT_FLOAT ? "float"
+                   : b->dt == DT_INT ? "int"
+                                     : "bool");
         print_size(p, b->count, out);
         str_printf(out, "  steps %d to %d", b->first, b->last);
         if (b->name) str_printf(out, "  %s", b->name);
@@ -106,7 +113,8 @@ void plan_print(const Plan *p, Str *out)
     static const char *const kind[] = {"output", "grad", "update", "init"};
     str_add(out, "\nroots\n");
     for (int i = 0; i < p->roots.n; i++)
-        str_printf(out, "      %-6s %s = %%%d\n", kind[p->roots.v[i].kind], p->roots.v[i].name, p->roots.v[i].buf);
+        str_printf(out, "      %-6s %s = %%%d\n", kind[p->roots.v[i].kind], p->roots.v[i].name,
+                   p->roots.v[i].buf);
 }
 
 static void save(Diag *d, const char *dir, const char *name, const char *text)
@@ -125,7 +133,8 @@ static void add_comment(const Plan *p, const Kernel *k, Str *out)
         const char *text = diag_slice(d, k->lines.v[i]);
         size_t n = strcspn(text, "\n");
         int line = diag_line(d, k->lines.v[i], NULL);
-        if (line) str_printf(out, "// %s:%d: %.*s\n", diag_file(d, k->lines.v[i]), line, (int)n, text);
+        if (line)
+            str_printf(out, "// %s:%d: %.*s\n", diag_file(d, k->lines.v[i]), line, (int)n, text);
     }
 }
 

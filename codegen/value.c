@@ -1,7 +1,9 @@
-/* value.c: what a member reads and computes, as named values at the depth where they are known. Contract: emit.h.
+/* value.c: what a member reads and computes, as named values at the depth where they are known.
+ * Contract: emit.h.
  *
- * Light nodes are expanded where they are read, through the composed maps, once per (node, map). Memory is touched
- * only where the conditions of the enclosing reads hold (Ctx), unless the indices are proved inside.
+ * Light nodes are expanded where they are read, through the composed maps, once per (node, map).
+ * Memory is touched only where the conditions of the enclosing reads hold (Ctx), unless the indices
+ * are proved inside.
  */
 #include "codegen/emit.h"
 
@@ -48,13 +50,18 @@ static Val remember(Nest *n, const void *a, const void *b, int c, Val v)
 
 /* ---- index expressions ---- */
 
-typedef struct { int depth; const char *text; } Part;
+typedef struct {
+    int depth;
+    const char *text;
+} Part;
 typedef VEC(Part) Parts;
 
 /* coef * text, left out where it is 1 * or * 1 */
 static const char *times(Emit *e, const Ix *coef, const char *text, bool wide)
 {
-    if (!text) return wide || ix_is_const(coef) ? emit_int(e, coef) : arena_printf(e->a, "(int)%s", emit_int(e, coef));
+    if (!text)
+        return wide || ix_is_const(coef) ? emit_int(e, coef)
+                                         : arena_printf(e->a, "(int)%s", emit_int(e, coef));
     if (ix_is(coef, 1)) return text;
     if (ix_is(coef, -1)) return arena_printf(e->a, "-%s", text);
     const char *c = emit_int(e, coef);
@@ -68,22 +75,27 @@ static Val atom_val(Nest *n, const Atom *f, int ctx, bool wide)
     if (f->kind == AT_AXIS) {
         AxisVar *x = &n->axis[f->id];
         if (!x->var) diag_bug(g->diag, "axis i%d is read outside its loop", f->id);
-        return (Val){x->base ? arena_printf(a, "(%s + %s)", x->base, x->var) : x->var, x->depth, DT_INT};
+        return (Val){x->base ? arena_printf(a, "(%s + %s)", x->base, x->var) : x->var, x->depth,
+                     DT_INT};
     }
     if (f->kind == AT_LOAD) return edge_val(n, f->load, ctx);
     Val p = ix_val(n, f->a, ctx, wide), q;
     bool constant = ix_is_const(f->b);
-    q = constant ? (Val){arena_printf(a, "%lld", (long long)f->b->c), 0, DT_INT} : ix_val(n, f->b, ctx, wide);
+    q = constant ? (Val){arena_printf(a, "%lld", (long long)f->b->c), 0, DT_INT}
+                 : ix_val(n, f->b, ctx, wide);
     int depth = deeper(p.depth, q.depth);
     if (f->kind == AT_MIN || f->kind == AT_MAX) {
         const char *fn = f->kind == AT_MIN ? "rtc_least" : "rtc_most";
-        return (Val){arena_printf(a, "%s%s(%s, %s)", fn, wide ? "64" : "", p.s, q.s), depth, DT_INT};
+        return (Val){arena_printf(a, "%s%s(%s, %s)", fn, wide ? "64" : "", p.s, q.s), depth,
+                     DT_INT};
     }
     bool plain = ix_proves_ge0(g, f->a, n->space);
     const char *op = f->kind == AT_DIV ? "/" : "%";
     if (plain) return (Val){arena_printf(a, "(%s %s %s)", p.s, op, q.s), depth, DT_INT};
-    return (Val){arena_printf(a, "%s%s(%s, %s)", f->kind == AT_DIV ? "rtc_quotient" : "rtc_remainder", wide ? "64" : "",
-                              p.s, q.s), depth, DT_INT};
+    return (Val){arena_printf(a, "%s%s(%s, %s)",
+                              f->kind == AT_DIV ? "rtc_quotient" : "rtc_remainder",
+                              wide ? "64" : "", p.s, q.s),
+                 depth, DT_INT};
 }
 
 static bool is_size(const Atom *f) { return f->axes == 0 && !f->loads; }
@@ -92,12 +104,18 @@ static bool is_size(const Atom *f) { return f->axes == 0 && !f->loads; }
 static const Ix *size_of(Graph *g, const Atom *f)
 {
     switch (f->kind) {
-    case AT_SYM: return ix_sym(g, g->syms.v[f->id].name, NO_LOC);
-    case AT_DIV: return ix_div(g, f->a, f->b, NULL);
-    case AT_MOD: return ix_mod(g, f->a, f->b, NULL);
-    case AT_MIN: return ix_min(g, f->a, f->b, NULL);
-    case AT_MAX: return ix_max(g, f->a, f->b, NULL);
-    default: diag_bug(g->diag, "not a size");
+    case AT_SYM:
+        return ix_sym(g, g->syms.v[f->id].name, NO_LOC);
+    case AT_DIV:
+        return ix_div(g, f->a, f->b, NULL);
+    case AT_MOD:
+        return ix_mod(g, f->a, f->b, NULL);
+    case AT_MIN:
+        return ix_min(g, f->a, f->b, NULL);
+    case AT_MAX:
+        return ix_max(g, f->a, f->b, NULL);
+    default:
+        diag_bug(g->diag, "not a size");
     }
 }
 
@@ -107,8 +125,10 @@ static const Ix *split_term(Graph *g, const Term *t, const Atom **pos, int *npos
     const Ix *coef = ix_const(g, t->coef);
     *npos = 0;
     for (int i = 0; i < t->n; i++)
-        if (is_size(t->f[i])) coef = ix_mul(g, coef, size_of(g, t->f[i]));
-        else pos[(*npos)++] = t->f[i];
+        if (is_size(t->f[i]))
+            coef = ix_mul(g, coef, size_of(g, t->f[i]));
+        else
+            pos[(*npos)++] = t->f[i];
     return coef;
 }
 
@@ -122,7 +142,8 @@ static bool same_atoms(const Atom **p, int np, const Atom **q, int nq)
 
 enum { MAX_FACTORS = 16 };
 
-/* The parts of e: for every product of positions, its coefficient (a size) times it, at its depth. */
+/* The parts of e: for every product of positions, its coefficient (a size) times it, at its depth.
+ */
 static void gather_parts(Nest *n, const Ix *e, int ctx, bool wide, Parts *out)
 {
     Emit *em = n->e;
@@ -133,7 +154,8 @@ static void gather_parts(Nest *n, const Ix *e, int ctx, bool wide, Parts *out)
         const Atom *pos[MAX_FACTORS], *other[MAX_FACTORS];
         int npos, nother;
         if (done[i]) continue;
-        if (e->t[i].n > MAX_FACTORS) diag_bug(g->diag, "an index multiplies more than %d factors", MAX_FACTORS);
+        if (e->t[i].n > MAX_FACTORS)
+            diag_bug(g->diag, "an index multiplies more than %d factors", MAX_FACTORS);
         const Ix *coef = split_term(g, &e->t[i], pos, &npos);
         for (int j = i + 1; j < e->nterm; j++) {
             if (done[j] || e->t[j].n > MAX_FACTORS) continue;
@@ -153,12 +175,13 @@ static void gather_parts(Nest *n, const Ix *e, int ctx, bool wide, Parts *out)
         Val v = atom_val(n, pos[0], ctx, wide);
         for (int k = 1; k < npos; k++) {
             Val w = atom_val(n, pos[k], ctx, wide);
-            v = (Val){arena_printf(em->a, wide ? "%s * (int64_t)%s" : "%s * %s", v.s, w.s), deeper(v.depth, w.depth),
-                      DT_INT};
+            v = (Val){arena_printf(em->a, wide ? "%s * (int64_t)%s" : "%s * %s", v.s, w.s),
+                      deeper(v.depth, w.depth), DT_INT};
         }
         vec_push(em->a, out, (Part){v.depth, times(em, coef, v.s, wide)});
     }
-    if (!ix_is(constant, 0) || out->n == 0) vec_push(em->a, out, (Part){0, times(em, constant, NULL, wide)});
+    if (!ix_is(constant, 0) || out->n == 0)
+        vec_push(em->a, out, (Part){0, times(em, constant, NULL, wide)});
 }
 
 static const char *index_type(bool wide) { return wide ? "int64_t" : "int"; }
@@ -182,7 +205,9 @@ static Val sum_parts(Nest *n, const Parts *parts, bool wide)
         for (int i = 0; i < parts->n; i++) {
             if (parts->v[i].depth != d) continue;
             const char *t = parts->v[i].text;
-            sum = !sum ? t : *t == '-' ? arena_printf(e->a, "%s - %s", sum, t + 1) : arena_printf(e->a, "%s + %s", sum, t);
+            sum = !sum        ? t
+                  : *t == '-' ? arena_printf(e->a, "%s - %s", sum, t + 1)
+                              : arena_printf(e->a, "%s + %s", sum, t);
             any = true;
         }
         if (!any || is_word(sum)) continue;
@@ -241,13 +266,16 @@ static bool proved_inside(Nest *n, const Node *node, const Map *m)
 {
     Graph *g = n->e->g;
     for (int i = 0; i < m->n; i++)
-        if (!ix_proves_ge0(g, m->ix[i], n->space) || !ix_proves_lt(g, m->ix[i], node->space->ext[i], n->space))
+        if (!ix_proves_ge0(g, m->ix[i], n->space) ||
+            !ix_proves_lt(g, m->ix[i], node->space->ext[i], n->space))
             return false;
     return true;
 }
 
-/* pointer[at], where `lane` (or NULL) is added to the number: base pointer outside the lane loop where possible. */
-Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane, int ctx)
+/* pointer[at], where `lane` (or NULL) is added to the number: base pointer outside the lane loop
+ * where possible. */
+Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane,
+            int ctx)
 {
     Emit *e = n->e;
     int axis = n->lane_axis, depth = 0;
@@ -259,10 +287,11 @@ Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const
         return (Val){arena_printf(e->a, lane ? "%s[%s + %s]" : "%s[%s]", pointer, whole.s, lane),
                      deeper(whole.depth, lane ? n->tile_depth : 0), DT_INT};
     }
-    if (linear && n->axis[axis].base) {        /* the chunk's start belongs to the pointer */
+    if (linear && n->axis[axis].base) { /* the chunk's start belongs to the pointer */
         Parts parts = {0};
         gather_parts(n, rest, ctx, true, &parts);
-        vec_push(e->a, &parts, (Part){n->axis[axis].base_depth, times(e, coef, n->axis[axis].base, true)});
+        vec_push(e->a, &parts,
+                 (Part){n->axis[axis].base_depth, times(e, coef, n->axis[axis].base, true)});
         Val base = sum_parts(n, &parts, true);
         rest = NULL;
         depth = base.depth;
@@ -286,7 +315,10 @@ Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const
     const char *step = linear ? times(e, coef, n->axis[axis].var, true) : NULL;
     if (linear) depth = deeper(depth, n->axis[axis].depth);
     if (lane) depth = deeper(depth, n->tile_depth);
-    const char *inside = step && lane ? arena_printf(e->a, "%s + %s", step, lane) : step ? step : lane ? lane : "0";
+    const char *inside = step && lane ? arena_printf(e->a, "%s + %s", step, lane)
+                         : step       ? step
+                         : lane       ? lane
+                                      : "0";
     return (Val){arena_printf(e->a, "%s[%s]", pointer, inside), depth, DT_INT};
 }
 
@@ -305,7 +337,8 @@ static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
     const char *pointer = emit_buffer(e, buf, false);
     int min_depth = 0;
     for (int i = 0; i < e->buf.n; i++)
-        if (e->buf.v[i] == buf && e->written.v[i]) min_depth = 1;   /* not before this kernel wrote it */
+        if (e->buf.v[i] == buf && e->written.v[i])
+            min_depth = 1; /* not before this kernel wrote it */
     const Ix *at = plan_address(e->pl, buf, x.map);
     const char *ctype = arena_printf(e->a, min_depth ? "%s" : "const %s", c_stored(x.node->dt));
     Ctx *c = &n->ctx.v[ctx];
@@ -313,11 +346,12 @@ static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
         Val k = ix_val(n, at, ctx, true);
         if (c->clamp) {
             const char *count = emit_int(e, space_count(e->g, node_shape(e->g, x.node)));
-            return named(n, deeper(k.depth, min_depth), x.node->dt, "%s[rtc_clamp(%s, %s)]", pointer, k.s, count);
+            return named(n, deeper(k.depth, min_depth), x.node->dt, "%s[rtc_clamp(%s, %s)]",
+                         pointer, k.s, count);
         }
-        if (c->cond.s)                          /* an unconditional gather, which the compiler can vectorise */
-            return named(n, deeper(deeper(k.depth, c->cond.depth), min_depth), x.node->dt, "%s[%s ? %s : 0]", pointer,
-                         c->cond.s, k.s);
+        if (c->cond.s) /* an unconditional gather, which the compiler can vectorise */
+            return named(n, deeper(deeper(k.depth, c->cond.depth), min_depth), x.node->dt,
+                         "%s[%s ? %s : 0]", pointer, c->cond.s, k.s);
     }
     return loaded(n, element(n, pointer, ctype, at, NULL, ctx), x.node->dt, ctx, inside, min_depth);
 }
@@ -344,7 +378,8 @@ static void check_own_block(Nest *n, const Private *p, const Map *m)
     for (int i = 0; i < m->n; i++) {
         int axis = p->axis[i] < 0 ? -1 : ix_bare_axis(m->ix[i]);
         if (p->axis[i] >= 0 && (axis < 0 || !n->block_axis || n->block_axis[axis] != p->axis[i]))
-            diag_bug(g->diag, "a block reads %%%d outside itself, at %s", p->node->id, ix_text(g, m->ix[i]));
+            diag_bug(g->diag, "a block reads %%%d outside itself, at %s", p->node->id,
+                     ix_text(g, m->ix[i]));
     }
 }
 
@@ -358,10 +393,12 @@ static Val private_load(Nest *n, Edge x, const Private *p, int ctx)
     const Ix *at = private_address(e->g, p, x.map);
     if (!inside && n->ctx.v[ctx].clamp) {
         Val k = ix_val(n, at, ctx, true);
-        return named(n, deeper(deeper(k.depth, n->tile_depth), 1), x.node->dt, "%s[rtc_clamp(%s, %s)%s%s]", pointer, k.s,
-                     emit_int(e, p->count), n->tile_var ? " + " : "", n->tile_var ? n->tile_var : "");
+        return named(n, deeper(deeper(k.depth, n->tile_depth), 1), x.node->dt,
+                     "%s[rtc_clamp(%s, %s)%s%s]", pointer, k.s, emit_int(e, p->count),
+                     n->tile_var ? " + " : "", n->tile_var ? n->tile_var : "");
     }
-    return loaded(n, element(n, pointer, c_type(x.node->dt), at, n->tile_var, ctx), x.node->dt, ctx, inside, 1);
+    return loaded(n, element(n, pointer, c_type(x.node->dt), at, n->tile_var, ctx), x.node->dt, ctx,
+                  inside, 1);
 }
 
 /* ---- ops ---- */
@@ -384,7 +421,8 @@ static const char *const int_text[OP_COUNT] = {
 
 Val as_type(Nest *n, Val v, DType dt)
 {
-    if (dt == v.dt || (dt == DT_INT && v.dt == DT_BOOL)) return v.dt == dt ? v : (Val){v.s, v.depth, dt};
+    if (dt == v.dt || (dt == DT_INT && v.dt == DT_BOOL))
+        return v.dt == dt ? v : (Val){v.s, v.depth, dt};
     const char *fmt = dt == DT_FLOAT ? "(float)%s" : dt == DT_BOOL ? "(%s != 0)" : "rtc_toint(%s)";
     return (Val){arena_printf(n->e->a, fmt, v.s), v.depth, dt};
 }
@@ -393,8 +431,10 @@ static Val filled(Nest *n, const char *text, const Val *arg, int depth, DType dt
 {
     Str s = {.arena = n->e->a};
     for (; *text; text++)
-        if (*text == '$') str_add(&s, arg[*++text - '0'].s);
-        else str_addn(&s, text, 1);
+        if (*text == '$')
+            str_add(&s, arg[*++text - '0'].s);
+        else
+            str_addn(&s, text, 1);
     return named(n, depth, dt, "%s", s.s);
 }
 
@@ -416,7 +456,8 @@ static Val pointwise_val(Nest *n, const Node *node, const Map *m, int ctx)
         return v.s == arg[0].s ? v : named(n, depth, node->dt, "%s", v.s);
     }
     if (any_float)
-        for (int i = node->op == OP_select; i < node->nargs; i++) arg[i] = as_type(n, arg[i], DT_FLOAT);
+        for (int i = node->op == OP_select; i < node->nargs; i++)
+            arg[i] = as_type(n, arg[i], DT_FLOAT);
     const char *text = !any_float && int_text[node->op] ? int_text[node->op] : info->c_text;
     return filled(n, text, arg, depth, node->dt);
 }
@@ -430,11 +471,13 @@ static Val read_val(Nest *n, const Node *node, const Map *m, int ctx)
         Guard gd = node->attr.guard.g[i];
         gd.ix = ix_subst(g, gd.ix, m, n->space);
         Val one = guard_val(n, gd, ctx);
-        cond = cond.s ? named(n, deeper(cond.depth, one.depth), DT_BOOL, "%s & %s", cond.s, one.s) : one;
+        cond = cond.s ? named(n, deeper(cond.depth, one.depth), DT_BOOL, "%s & %s", cond.s, one.s)
+                      : one;
     }
     if (!cond.s) return edge_val(n, edge_comp(g, node->args[0], m, n->space), ctx);
     inner = ctx_add(n, ctx, cond, false);
-    Val yes = as_type(n, edge_val(n, edge_comp(g, node->args[0], m, n->space), inner), node->dt), no;
+    Val yes = as_type(n, edge_val(n, edge_comp(g, node->args[0], m, n->space), inner), node->dt),
+        no;
     Edge fill = edge_comp(g, node->args[1], m, n->space);
     if (fill.node->op == OP_const) {
         no = edge_val(n, fill, 0);
@@ -443,7 +486,8 @@ static Val read_val(Nest *n, const Node *node, const Map *m, int ctx)
         no = edge_val(n, fill, ctx_add(n, ctx, not, false));
     }
     no = as_type(n, no, node->dt);
-    return named(n, deeper(cond.depth, deeper(yes.depth, no.depth)), node->dt, "%s ? %s : %s", cond.s, yes.s, no.s);
+    return named(n, deeper(cond.depth, deeper(yes.depth, no.depth)), node->dt, "%s ? %s : %s",
+                 cond.s, yes.s, no.s);
 }
 
 static Val branch_val(Nest *n, const Node *node, const Map *m, int ctx)
@@ -464,7 +508,8 @@ static Val rand_val(Nest *n, const Node *node, const Map *m)
     n->e->rand = true;
     Val at = ix_val(n, ix_subst(g, row_major(g, node->space), m, n->space), 0, true);
     const char *site = emit_int_arg(n->e, ix_const(g, (int64_t)node->attr.site));
-    return named(n, at.depth, DT_FLOAT, "rtc_uniform(args->seed, args->step, (uint64_t)%s, (uint64_t)%s)", site, at.s);
+    return named(n, at.depth, DT_FLOAT,
+                 "rtc_uniform(args->seed, args->step, (uint64_t)%s, (uint64_t)%s)", site, at.s);
 }
 
 static Val const_val(Nest *n, const Node *node)
@@ -476,8 +521,10 @@ static Val const_val(Nest *n, const Node *node)
         s = v == INT32_MIN ? "(-2147483647 - 1)" : arena_printf(a, v < 0 ? "(%d)" : "%d", v);
     } else {
         float f = (float)node->attr.value.f;
-        if (isnan(f)) s = "rtc_nan()";
-        else if (isinf(f)) s = f < 0 ? "(-rtc_inf())" : "rtc_inf()";
+        if (isnan(f))
+            s = "rtc_nan()";
+        else if (isinf(f))
+            s = f < 0 ? "(-rtc_inf())" : "rtc_inf()";
         else {
             char *t = arena_printf(a, "%.9g", (double)f);
             if (!strpbrk(t, ".e")) t = arena_printf(a, "%s.0", t);
@@ -491,18 +538,22 @@ static Val light_val(Nest *n, Edge x, int ctx)
 {
     Node *node = x.node;
     switch (op_info[node->op].cls) {
-    case CLASS_POINTWISE: return pointwise_val(n, node, x.map, ctx);
-    case CLASS_READ: return read_val(n, node, x.map, ctx);
-    case CLASS_BRANCH: return branch_val(n, node, x.map, ctx);
-    default: break;
+    case CLASS_POINTWISE:
+        return pointwise_val(n, node, x.map, ctx);
+    case CLASS_READ:
+        return read_val(n, node, x.map, ctx);
+    case CLASS_BRANCH:
+        return branch_val(n, node, x.map, ctx);
+    default:
+        break;
     }
     if (node->op == OP_idx) {
         Val v = ix_val(n, ix_subst(n->e->g, node->attr.ix, x.map, n->space), ctx, false);
         return is_word(v.s) ? v : named(n, v.depth, DT_INT, "%s", v.s);
     }
     if (node->op == OP_rand) return rand_val(n, node, x.map);
-    diag_bug(n->e->g->diag, "%%%d (%s) is read by a kernel, but is neither stored nor a member", node->id,
-             op_info[node->op].name);
+    diag_bug(n->e->g->diag, "%%%d (%s) is read by a kernel, but is neither stored nor a member",
+             node->id, op_info[node->op].name);
 }
 
 Val edge_val(Nest *n, Edge x, int ctx)

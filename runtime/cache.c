@@ -2,8 +2,8 @@
  *
  *   magic  8 bytes   key length, payload length  u64 each   key   payload   XXH3-128 of all before
  *
- * The name is the XXH3-128 of the key, and the key is compared as well: two programs never share an entry. The checksum
- * guards against damage, the directory's owner and mode against others.
+ * The name is the XXH3-128 of the key, and the key is compared as well: two programs never share an
+ * entry. The checksum guards against damage, the directory's owner and mode against others.
  */
 #include "runtime/cache.h"
 
@@ -23,7 +23,7 @@ static const size_t LARGEST = (size_t)1 << 30;
 struct Cache {
     Diag *diag;
     Arena *arena;
-    const char *dir;         /* NULL: not used */
+    const char *dir; /* NULL: not used */
 };
 
 static void unusable(Cache *c, const char *why)
@@ -48,18 +48,27 @@ Cache *cache_open(Diag *d, Arena *a, const CacheOptions *o)
     Cache *c = NEW(a, Cache);
     *c = (Cache){.diag = d, .arena = a};
     if (o->off) return c;
-    const char *env = getenv("RTC_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (o->dir) c->dir = arena_strdup(a, o->dir);
-    else if (env && *env) c->dir = arena_strdup(a, env);
-    else if (xdg && *xdg) c->dir = arena_printf(a, "%s/rtc", xdg);
-    else if (home && *home) c->dir = arena_printf(a, "%s/.cache/rtc", home);
-    else return c;
+    const char *env = getenv("RTC_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
+    if (o->dir)
+        c->dir = arena_strdup(a, o->dir);
+    else if (env && *env)
+        c->dir = arena_strdup(a, env);
+    else if (xdg && *xdg)
+        c->dir = arena_printf(a, "%s/rtc", xdg);
+    else if (home && *home)
+        c->dir = arena_printf(a, "%s/.cache/rtc", home);
+    else
+        return c;
     struct stat st;
     if (!*c->dir || !make_directories(a, c->dir) || lstat(c->dir, &st) != 0)
         unusable(c, arena_printf(a, "can't be made: %s", strerror(errno)));
-    else if (!S_ISDIR(st.st_mode)) unusable(c, "is no directory");
-    else if (st.st_uid != geteuid()) unusable(c, "belongs to somebody else");
-    else if (st.st_mode & (S_IWGRP | S_IWOTH)) unusable(c, "can be written by others");
+    else if (!S_ISDIR(st.st_mode))
+        unusable(c, "is no directory");
+    else if (st.st_uid != geteuid())
+        unusable(c, "belongs to somebody else");
+    else if (st.st_mode & (S_IWGRP | S_IWOTH))
+        unusable(c, "can be written by others");
     return c;
 }
 
@@ -68,7 +77,8 @@ const char *cache_dir(const Cache *c) { return c->dir; }
 static const char *entry_path(Cache *c, Arena *a, const char *key)
 {
     XXH128_hash_t h = XXH3_128bits(key, strlen(key));
-    return arena_printf(a, "%s/%016llx%016llx", c->dir, (unsigned long long)h.high64, (unsigned long long)h.low64);
+    return arena_printf(a, "%s/%016llx%016llx", c->dir, (unsigned long long)h.high64,
+                        (unsigned long long)h.low64);
 }
 
 static void checksum(const char *p, size_t n, unsigned char out[CHECK])
@@ -85,8 +95,8 @@ static char *read_entry(Arena *a, const char *path, size_t *bytes)
     if (fd < 0) return NULL;
     struct stat st;
     char *p = NULL;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_size >= HEADER + CHECK &&
-        (size_t)st.st_size < LARGEST) {
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+        st.st_size >= HEADER + CHECK && (size_t)st.st_size < LARGEST) {
         size_t n = (size_t)st.st_size, got = 0;
         p = arena_alloc(a, n);
         while (got < n) {
@@ -109,7 +119,8 @@ static char *payload(char *p, size_t n, const char *key, size_t *bytes, bool *da
     *damaged = true;
     memcpy(&nkey, p + 8, 8);
     memcpy(&npay, p + 16, 8);
-    if (memcmp(p, magic, 8) || nkey > n || npay > n || HEADER + nkey + npay + CHECK != n) return NULL;
+    if (memcmp(p, magic, 8) || nkey > n || npay > n || HEADER + nkey + npay + CHECK != n)
+        return NULL;
     checksum(p, n - CHECK, sum);
     if (memcmp(sum, p + n - CHECK, CHECK)) return NULL;
     *damaged = false;

@@ -1,7 +1,8 @@
 /* cc.c: running the system's C compiler. Contract: cc.h.
  *
- * Each unit becomes a shared object of its own, kept in the cache by text, compiler, options and instruction set, and is
- * loaded from memory (memfd), so that neither the cache nor a temporary directory has to allow execution.
+ * Each unit becomes a shared object of its own, kept in the cache by text, compiler, options and
+ * instruction set, and is loaded from memory (memfd), so that neither the cache nor a temporary
+ * directory has to allow execution.
  */
 #include "runtime/cc.h"
 
@@ -22,11 +23,15 @@ extern char **environ;
 
 /* ---- instruction sets ---- */
 
-typedef struct { const char *name; const char *flags[12]; } Isa;
+typedef struct {
+    const char *name;
+    const char *flags[12];
+} Isa;
 
 static const Isa isas[] = {
-    {"avx512", {"-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mbmi", "-mbmi2",
-                "-mprefer-vector-width=512"}},
+    {"avx512",
+     {"-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
+      "-mbmi", "-mbmi2", "-mprefer-vector-width=512"}},
     {"avx2", {"-mavx2", "-mfma", "-mbmi", "-mbmi2"}},
     {"baseline", {NULL}},
 };
@@ -35,7 +40,8 @@ static int isa_level(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                __builtin_cpu_supports("bmi2");
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                   __builtin_cpu_supports("avx512cd");
@@ -61,9 +67,18 @@ static const Isa *isa_find(Diag *d, const char *name)
 
 /* ---- the compiler ---- */
 
-static const char *const options[] = {"-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno",
-                                      "-fno-trapping-math", "-ffp-contract=fast", "-fno-semantic-interposition",
-                                      "-fvisibility=default", "-w"};
+static const char *const options[] = {"-std=gnu11",
+                                      "-O3",
+                                      "-fPIC",
+                                      "-shared",
+                                      "-fopenmp-simd",
+                                      "-fno-math-errno",
+                                      "-fno-trapping-math",
+                                      "-ffp-contract=fast",
+                                      "-fno-semantic-interposition",
+                                      "-fvisibility=default",
+                                      "-w",
+                                      NULL};
 
 /* A program on PATH, or NULL. */
 static const char *on_path(Arena *a, const char *name)
@@ -74,7 +89,8 @@ static const char *on_path(Arena *a, const char *name)
         size_t n = strcspn(p, ":");
         const char *full = arena_printf(a, "%.*s/%s", (int)n, p, name);
         struct stat st;
-        if (n && stat(full, &st) == 0 && S_ISREG(st.st_mode) && access(full, X_OK) == 0) return full;
+        if (n && stat(full, &st) == 0 && S_ISREG(st.st_mode) && access(full, X_OK) == 0)
+            return full;
         p += n + (p[n] == ':');
     }
     return NULL;
@@ -98,9 +114,10 @@ static pid_t start(char *const *argv, const char *out)
     posix_spawn_file_actions_t fa;
     pid_t pid = -1;
     if (posix_spawn_file_actions_init(&fa) != 0) return -1;
-    bool ok = posix_spawn_file_actions_addopen(&fa, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
-              posix_spawn_file_actions_adddup2(&fa, 1, 2) == 0 &&
-              posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0) == 0;
+    bool ok =
+        posix_spawn_file_actions_addopen(&fa, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
+        posix_spawn_file_actions_adddup2(&fa, 1, 2) == 0 &&
+        posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0) == 0;
     int rc = ok ? posix_spawn(&pid, argv[0], &fa, NULL, argv, environ) : EIO;
     posix_spawn_file_actions_destroy(&fa);
     errno = rc;
@@ -129,7 +146,11 @@ static char *slurp(Arena *a, const char *path, size_t *bytes)
 
 /* ---- temporary files, removed also when an error unwinds ---- */
 
-typedef struct { char *dir; int n; Arena *a; } Temp;
+typedef struct {
+    char *dir;
+    int n;
+    Arena *a;
+} Temp;
 
 static const char *temp_path(const Temp *t, int unit, const char *ext)
 {
@@ -180,7 +201,8 @@ typedef struct {
     Arena *a;
     const Isa *isa;
     const char *cc;
-    const char *id;          /* of compiler and options, for keys */
+    const char *const *flags;
+    const char *id; /* of compiler and options, for keys */
     Cache *cache;
     Temp *temp;
 } Build;
@@ -190,7 +212,7 @@ static char **arguments(const Build *b, int unit)
     VEC(char *) v = {0};
     Arena *a = b->a;
     vec_push(a, &v, arena_strdup(a, b->cc));
-    for (int i = 0; i < COUNT(options); i++) vec_push(a, &v, arena_strdup(a, options[i]));
+    for (int i = 0; b->flags[i]; i++) vec_push(a, &v, arena_strdup(a, b->flags[i]));
     for (int i = 0; b->isa->flags[i]; i++) vec_push(a, &v, arena_strdup(a, b->isa->flags[i]));
     vec_push(a, &v, arena_strdup(a, "-o"));
     vec_push(a, &v, arena_strdup(a, temp_path(b->temp, unit, ".so")));
@@ -204,8 +226,8 @@ static const char *identity(Build *b)
 {
     struct stat st = {0};
     stat(b->cc, &st);
-    const char *key = arena_printf(b->a, "compiler version\n%s\n%lld\n%lld\n", b->cc, (long long)st.st_mtime,
-                                   (long long)st.st_size);
+    const char *key = arena_printf(b->a, "compiler version\n%s\n%lld\n%lld\n", b->cc,
+                                   (long long)st.st_mtime, (long long)st.st_size);
     size_t n;
     char *version = cache_find(b->cache, b->a, key, &n);
     if (version) {
@@ -217,19 +239,20 @@ static const char *identity(Build *b)
     }
     Str s = {.arena = b->a};
     str_printf(&s, "rtc cpu kernels\n%s\n%s\n", version, b->isa->name);
-    for (int i = 0; i < COUNT(options); i++) str_printf(&s, "%s ", options[i]);
+    for (int i = 0; b->flags[i]; i++) str_printf(&s, "%s ", b->flags[i]);
     for (int i = 0; b->isa->flags[i]; i++) str_printf(&s, "%s ", b->isa->flags[i]);
     str_add(&s, "\n");
     return s.s;
 }
 
-/* dlopen takes objects of equal path for one, and descriptors are reused: the content's hash is spelled into the path
- * as `/` and `./`. */
+/* dlopen takes objects of equal path for one, and descriptors are reused: the content's hash is
+ * spelled into the path as `/` and `./`. */
 static const char *memory_path(Arena *a, int fd, const char *object, size_t bytes)
 {
     Str s = {.arena = a};
     str_add(&s, "/proc/self/fd/");
-    for (uint64_t h = XXH3_64bits(object, bytes), i = 0; i < 64; i++) str_add(&s, h >> i & 1 ? "./" : "/");
+    for (uint64_t h = XXH3_64bits(object, bytes), i = 0; i < 64; i++)
+        str_add(&s, h >> i & 1 ? "./" : "/");
     str_printf(&s, "%d", fd);
     return s.s;
 }
@@ -261,7 +284,8 @@ static void compile_failed(Build *b, int unit)
 }
 
 /* Runs the compiler on the units whose object is NULL, `jobs` at once. */
-static void compile_missing(Build *b, const char *const *text, char **object, size_t *bytes, int n, int jobs)
+static void compile_missing(Build *b, const char *const *text, char **object, size_t *bytes, int n,
+                            int jobs)
 {
     pid_t *pid = NEW_N(b->a, pid_t, n);
     int next = 0, oldest = 0, running = 0;
@@ -275,8 +299,10 @@ static void compile_missing(Build *b, const char *const *text, char **object, si
             bool ok = f && fputs(text[i], f) >= 0;
             if (f) ok = fclose(f) == 0 && ok;
             pid[i] = ok ? start(arguments(b, i), temp_path(b->temp, i, ".log")) : -1;
-            if (pid[i] > 0) running++;
-            else failed = true, bad = i;
+            if (pid[i] > 0)
+                running++;
+            else
+                failed = true, bad = i;
             continue;
         }
         while (pid[oldest] <= 0) oldest++;
@@ -306,8 +332,10 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
     arena_on_oom(work, diag_oom, d);
     diag_defer(d, (void (*)(void *))arena_free, work);
     Build b = {.d = d, .a = work, .isa = isa_find(d, o->isa), .cc = compiler(work)};
-    if (!b.cc) diag_fail(d, "no C compiler found\nrtc compiles its kernels with the system's C compiler\n"
-                            "hint: install one (package gcc or clang), or name it in CC");
+    b.flags = o->flags ? o->flags : options;
+    if (!b.cc)
+        diag_fail(d, "no C compiler found\nrtc compiles its kernels with the system's C compiler\n"
+                     "hint: install one (package gcc or clang), or name it in CC");
     b.cache = cache_open(d, work, &o->cache);
     b.id = identity(&b);
     CcObjects c = {.handle = NEW_N(a, void *, n + 1), .n = 0};
@@ -327,7 +355,12 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
         diag_undefer(d);
         temp_remove(b.temp);
     }
+    if (o->keep_images) {
+        c.image = NEW_N(a, char *, n + 1);
+        c.image_bytes = arena_copy(a, bytes, sizeof *bytes * (size_t)(n + 1));
+    }
     for (int i = 0; i < n; i++) {
+        if (o->keep_images) c.image[i] = arena_copy(a, object[i], bytes[i]);
         if (!found[i]) cache_keep(b.cache, key[i], object[i], bytes[i]);
         c.handle[c.n++] = load(&b, object[i], bytes[i]);
     }

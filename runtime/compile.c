@@ -1,4 +1,5 @@
-/* compile.c: a program becomes an executable: absent inputs, passes, plan, device. Contract: exec.h, compile.h. */
+/* compile.c: a program becomes an executable: absent inputs, passes, plan, device. Contract:
+ * exec.h, compile.h. */
 #include <math.h>
 #include <sched.h>
 
@@ -6,7 +7,10 @@
 
 /* ---- inputs that will not be given ---- */
 
-typedef struct { const CompileOptions *o; Graph *g; } Absent;
+typedef struct {
+    const CompileOptions *o;
+    Graph *g;
+} Absent;
 
 static bool is_absent(const CompileOptions *o, const char *name)
 {
@@ -35,7 +39,12 @@ static Edge fill_absent(void *ctx, Graph *g, const Node *old, const Edge *args)
     return graph_renew(g, old, args);
 }
 
-typedef struct { Graph *g; const CompileOptions *o; char *seen; const char *found; } Reach;
+typedef struct {
+    Graph *g;
+    const CompileOptions *o;
+    char *seen;
+    const char *found;
+} Reach;
 
 static void reach_absent(void *ctx, Edge e, bool as_index)
 {
@@ -43,7 +52,8 @@ static void reach_absent(void *ctx, Edge e, bool as_index)
     Reach *r = ctx;
     if (r->found || r->seen[e.node->id]) return;
     r->seen[e.node->id] = 1;
-    if (e.node->op == OP_input && is_absent(r->o, e.node->attr.leaf.name)) r->found = e.node->attr.leaf.name;
+    if (e.node->op == OP_input && is_absent(r->o, e.node->attr.leaf.name))
+        r->found = e.node->attr.leaf.name;
     node_reads(e.node, reach_absent, r);
 }
 
@@ -54,7 +64,8 @@ static const char *reads_absent(Arena *a, Graph *g, const CompileOptions *o, Edg
     return r.found;
 }
 
-/* Optional inputs take their fill; what reads an input without one isn't computed, and an error if it was asked for. */
+/* Optional inputs take their fill; what reads an input without one isn't computed, and an error if
+ * it was asked for. */
 static void drop_absent(Executable *e, Graph *g, const CompileOptions *o)
 {
     Absent ctx = {o, g};
@@ -69,7 +80,8 @@ static void drop_absent(Executable *e, Graph *g, const CompileOptions *o)
         }
         for (int k = 0; k < o->noutputs; k++)
             if (r.kind == ROOT_OUTPUT && !strcmp(o->outputs[k], r.name))
-                diag_fail(e->diag, "output `%s` needs the input `%s`, which isn't given", r.name, input);
+                diag_fail(e->diag, "output `%s` needs the input `%s`, which isn't given", r.name,
+                          input);
     }
     g->roots.n = kept;
     kept = 0;
@@ -102,7 +114,8 @@ static void find_inputs(Executable *e)
     for (int i = 0; i < g->inputs.n; i++) {
         const Named *in = &g->inputs.v[i];
         if (r.seen[in->node->id])
-            e->input[e->ninput++] = (InputInfo){in->name, in->node, in->node->dt, in->node->space, in->optional};
+            e->input[e->ninput++] =
+                (InputInfo){in->name, in->node, in->node->dt, in->node->space, in->optional};
     }
 }
 
@@ -116,17 +129,25 @@ const Device *device_find(Diag *d, const char *name)
     for (int i = 0; i < COUNT(all); i++)
         if (!strcmp(all[i]->name, name)) return all[i];
     const char *near = nearest_word(name, names, COUNT(names));
-    diag_fail(d, "no device `%s`\nexpected: cpu or eval%s%s%s", name, near ? "\nhint: did you mean `" : "", near ? near : "",
-              near ? "`?" : "");
+    diag_fail(d, "no device `%s`\nexpected: cpu or eval%s%s%s", name,
+              near ? "\nhint: did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
 static Unit *unit_new(Executable *e, const CompileOptions *o)
 {
     Unit *u = NEW(e->arena, Unit);
     Graph *g = e->program->graph;
-    *u = (Unit){.diag = e->diag, .arena = e->arena, .graph = g, .want_grad = o->want_grad, .outputs = o->outputs,
-                .noutputs = o->noutputs, .hint_default = o->hint_default ? o->hint_default : 1024,
-                .verify_each = o->verify_each, .dump_after = o->dump_after, .dump = o->dump, .dump_ctx = o->dump_ctx};
+    *u = (Unit){.diag = e->diag,
+                .arena = e->arena,
+                .graph = g,
+                .want_grad = o->want_grad,
+                .outputs = o->outputs,
+                .noutputs = o->noutputs,
+                .hint_default = o->hint_default ? o->hint_default : 1024,
+                .verify_each = o->verify_each,
+                .dump_after = o->dump_after,
+                .dump = o->dump,
+                .dump_ctx = o->dump_ctx};
     int64_t *hint = NEW_N(e->arena, int64_t, g->syms.n + 1);
     for (int i = 0; i < g->syms.n; i++)
         for (int k = 0; k < o->nhint; k++)
@@ -151,12 +172,18 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
     if (!a) diag_oom(d);
     arena_on_oom(a, diag_oom, d);
     Executable *e = NEW(a, Executable);
-    *e = (Executable){.diag = d, .arena = a, .program = p, .store = s, .device = device_find(d, o->device),
+    *e = (Executable){.diag = d,
+                      .arena = a,
+                      .program = p,
+                      .store = s,
+                      .device = device_find(d, o->device),
                       .threads = o->threads > 0 ? o->threads : cpus_here()};
     diag_defer(d, (void (*)(void *))exec_free, e);
     if (o->nabsent) drop_absent(e, p->graph, o);
     e->unit = unit_new(e, o);
-    const char *pipeline = o->pipeline ? o->pipeline : e->device->pipeline ? e->device->pipeline : pipeline_default;
+    const char *pipeline = o->pipeline           ? o->pipeline
+                           : e->device->pipeline ? e->device->pipeline
+                                                 : pipeline_default;
     pipeline_run(e->unit, pipeline);
     if (e->device->planned) e->plan = plan_make(e->unit);
     find_inputs(e);

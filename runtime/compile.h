@@ -1,4 +1,5 @@
-/* compile.h: private to runtime/: the road from a Program to an Executable. exec.h has exec_compile. */
+/* compile.h: private to runtime/: the road from a Program to an Executable. exec.h has
+ * exec_compile. */
 #ifndef RTC_RUNTIME_COMPILE_H
 #define RTC_RUNTIME_COMPILE_H
 

@@ -1,4 +1,5 @@
-/* device.h: the small table of functions behind exec.h, and what devices see of executables and instances. */
+/* device.h: the small table of functions behind exec.h, and what devices see of executables and
+ * instances. */
 #ifndef RTC_RUNTIME_DEVICE_H
 #define RTC_RUNTIME_DEVICE_H
 
@@ -6,16 +7,17 @@
 
 typedef struct {
     const char *name, *what;
-    const char *pipeline;    /* default; NULL: the graph is taken as it was differentiated */
-    bool planned;            /* wants a Plan */
+    const char *pipeline; /* default; NULL: the graph is taken as it was differentiated */
+    bool planned;         /* wants a Plan */
     /* After the pipeline: compiles kernels; e->dev is the device's. */
     void (*prepare)(Executable *e, const CompileOptions *o);
     /* For concrete sizes: tables, memory; in->dev is the device's. */
     void (*place)(Instance *in);
-    /* One run. Inputs lie in in->input, values of roots are found by in->root afterwards; gradients of parameters and
-     * updates are added to the Store (the first run since store_begin writes them). */
+    /* One run. Inputs lie in in->input, values of roots are found by in->root afterwards; gradients
+     * of parameters and updates are added to the Store (the first run since store_begin writes
+     * them). */
     void (*run)(Instance *in, const RunOptions *o);
-    void (*drop)(Executable *e);             /* may be NULL */
+    void (*drop)(Executable *e); /* may be NULL */
 } Device;
 
 extern const Device device_cpu, device_eval;
@@ -37,31 +39,36 @@ struct Executable {
     Program *program;
     Store *store;
     Unit *unit;
-    Plan *plan;              /* NULL unless device->planned */
+    Plan *plan; /* NULL unless device->planned */
     int threads;
     int ninput;
     InputInfo *input;
-    Instance *instances;     /* list */
+    Instance *instances; /* list */
     double compile_seconds;
     bool cached;
     int kernels;
     void *dev;
 };
 
-typedef struct { void *data; int64_t count; int64_t shape[MAX_AXES]; bool set; } InputData;
+typedef struct {
+    void *data;
+    int64_t count;
+    int64_t shape[MAX_AXES];
+    bool set;
+} InputData;
 
 struct Instance {
     Executable *e;
     Instance *next;
-    Arena *arena;            /* the executable's */
+    Arena *arena; /* the executable's */
     int64_t *dims;
-    InputData *input;        /* by e->input */
-    Value *root;             /* by plan root or graph root: data is NULL before the first run */
-    void **root_data;        /* room for the values of roots, for devices that need it */
+    InputData *input; /* by e->input */
+    Value *root;      /* by plan root or graph root: data is NULL before the first run */
+    void **root_data; /* room for the values of roots, for devices that need it */
     int runs;
-    int64_t late;            /* allocations in runs after the first */
+    int64_t late; /* allocations in runs after the first */
     size_t arena_bytes, arena_lower;
-    double seconds;          /* to make it */
+    double seconds; /* to make it */
     int nprofile;
     StepProfile *profile;
     void *dev;

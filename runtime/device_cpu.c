@@ -1,7 +1,9 @@
-/* device_cpu.c: plans on the host: kernels by the C compiler, products by oneDNN, a team of threads.
+/* device_cpu.c: plans on the host: kernels by the C compiler, products by oneDNN, a team of
+ * threads.
  *
- * One parallel region per run. Every thread walks through the steps; the work of a step is handed out in pieces from a
- * counter, and a barrier ends it. Which thread does a piece changes nothing: a piece's result doesn't depend on others.
+ * One parallel region per run. Every thread walks through the steps; the work of a step is handed
+ * out in pieces from a counter, and a barrier ends it. Which thread does a piece changes nothing: a
+ * piece's result doesn't depend on others.
  */
 #include <omp.h>
 #include <sched.h>
@@ -18,7 +20,10 @@
 
 /* ---- memory: one block, grown to the largest instance, touched once ---- */
 
-typedef struct { char *p; size_t bytes; } Block;
+typedef struct {
+    char *p;
+    size_t bytes;
+} Block;
 
 static void block_free(Block *b)
 {
@@ -34,7 +39,8 @@ static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
     if (!size_add(bytes, 4095, &bytes)) diag_oom(d);
     bytes = bytes / 4096 * 4096;
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
+    if (p == MAP_FAILED)
+        diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
     memset(p, 0xff, bytes);
     *b = (Block){p, bytes};
 }
@@ -43,9 +49,9 @@ static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
 
 typedef struct {
     CcObjects objects;
-    KernelFn *fn;            /* by kernel */
+    KernelFn *fn;                /* by kernel */
     Block arena, scratch, stage; /* temporaries; per thread; gradients of later micro-steps */
-    int64_t late;            /* allocations after an instance's first run */
+    int64_t late;                /* allocations after an instance's first run */
 } Cpu;
 
 typedef struct {
@@ -54,11 +60,11 @@ typedef struct {
 } Operands;
 
 typedef struct {
-    int64_t *n;              /* values of the plan's ints */
-    size_t *offset;          /* by buffer, in the arena */
-    void **home;             /* by buffer: where it lies for good, or NULL */
-    StoreEntry **grad;       /* by buffer: the parameter whose gradient it is, alone; or NULL */
-    size_t *stage;           /* ... and its offset in the stage */
+    int64_t *n;        /* values of the plan's ints */
+    size_t *offset;    /* by buffer, in the arena */
+    void **home;       /* by buffer: where it lies for good, or NULL */
+    StoreEntry **grad; /* by buffer: the parameter whose gradient it is, alone; or NULL */
+    size_t *stage;     /* ... and its offset in the stage */
     size_t stage_bytes, scratch_bytes;
     void **ptr;              /* by buffer: where it lies in this run */
     void ***table;           /* by step: pointers of its buffers */
@@ -125,7 +131,8 @@ static void *leaf_home(Instance *in, const PlanBuffer *b)
         diag_bug(e->diag, "input `%s` has no place", b->name);
     }
     if (!e->store) diag_fail(e->diag, "the program has parameters, but there is no store of them");
-    StoreEntry *s = b->cls == PB_PARAM ? store_param(e->store, b->name) : store_state(e->store, b->name);
+    StoreEntry *s =
+        b->cls == PB_PARAM ? store_param(e->store, b->name) : store_state(e->store, b->name);
     if (!s) diag_bug(e->diag, "`%s` isn't in the store", b->name);
     return (b->cls == PB_PARAM ? e->store->value : e->store->state_value) + s->offset;
 }
@@ -157,9 +164,12 @@ static void place_buffers(Instance *in, Placed *pl)
     for (int i = 0; i < n; i++) {
         const PlanBuffer *b = &p->buffers.v[i];
         size_t bytes = buffer_bytes(p, pl, i);
-        if (b->cls == PB_HOST) pl->home[i] = arena_alloc(e->arena, bytes + 64);
-        else if (b->cls == PB_FRESH) pl->home[i] = &pl->fresh;
-        else if (b->cls != PB_TEMP) pl->home[i] = leaf_home(in, b);
+        if (b->cls == PB_HOST)
+            pl->home[i] = arena_alloc(e->arena, bytes + 64);
+        else if (b->cls == PB_FRESH)
+            pl->home[i] = &pl->fresh;
+        else if (b->cls != PB_TEMP)
+            pl->home[i] = leaf_home(in, b);
         if (b->cls != PB_TEMP || b->first < 0 || pl->grad[i]) continue;
         which[k] = i;
         ext[k++] = (Extent){.bytes = bytes, .first = b->first, .last = b->last};
@@ -193,7 +203,8 @@ static void place_steps(Instance *in, Placed *pl)
         }
         pl->pieces[i] = pl->n[s->blocks];
         pl->chunk[i] = chunk_of(s, pl->pieces[i], e->threads);
-        if ((size_t)pl->n[s->scratch] > pl->scratch_bytes) pl->scratch_bytes = (size_t)pl->n[s->scratch];
+        if ((size_t)pl->n[s->scratch] > pl->scratch_bytes)
+            pl->scratch_bytes = (size_t)pl->n[s->scratch];
     }
 }
 
@@ -205,12 +216,20 @@ static void place(Instance *in)
     Arena *a = e->arena;
     int nb = p->buffers.n + 1, ns = p->steps.n + 1;
     Placed *pl = NEW(a, Placed);
-    *pl = (Placed){.n = NEW_N(a, int64_t, p->ints.n + 1), .offset = NEW_N(a, size_t, nb), .home = NEW_N(a, void *, nb),
-                   .grad = NEW_N(a, StoreEntry *, nb), .stage = NEW_N(a, size_t, nb), .ptr = NEW_N(a, void *, nb),
-                   .table = NEW_N(a, void **, ns), .arg = NEW_N(a, int64_t *, ns), .pieces = NEW_N(a, int64_t, ns),
-                   .chunk = NEW_N(a, int64_t, ns), .product = NEW_N(a, ProductCall, ns),
+    *pl = (Placed){.n = NEW_N(a, int64_t, p->ints.n + 1),
+                   .offset = NEW_N(a, size_t, nb),
+                   .home = NEW_N(a, void *, nb),
+                   .grad = NEW_N(a, StoreEntry *, nb),
+                   .stage = NEW_N(a, size_t, nb),
+                   .ptr = NEW_N(a, void *, nb),
+                   .table = NEW_N(a, void **, ns),
+                   .arg = NEW_N(a, int64_t *, ns),
+                   .pieces = NEW_N(a, int64_t, ns),
+                   .chunk = NEW_N(a, int64_t, ns),
+                   .product = NEW_N(a, ProductCall, ns),
                    .next = NEW_N(a, atomic_llong, ns)};
-    for (int i = 0; i < p->ints.n; i++) pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = in->dims});
+    for (int i = 0; i < p->ints.n; i++)
+        pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = in->dims});
     check_counts(in, pl);
     find_grads(in, pl);
     place_buffers(in, pl);
@@ -219,7 +238,8 @@ static void place(Instance *in)
     in->profile = NEW_N(a, StepProfile, ns);
     for (int i = 0; i < p->steps.n; i++) {
         const Step *s = &p->steps.v[i];
-        in->profile[i] = (StepProfile){.what = s->what, .group = s->group, .phase = s->phase, .loc = s->loc};
+        in->profile[i] =
+            (StepProfile){.what = s->what, .group = s->group, .phase = s->phase, .loc = s->loc};
     }
     block_grow(e->diag, &c->arena, in->arena_bytes, "the arena");
     pl->scratch_bytes = (pl->scratch_bytes + 4095 + 128) / 4096 * 4096;
@@ -241,9 +261,13 @@ static void bind(Instance *in, Placed *pl)
         c->late++;
     }
     for (int i = 0; i < p->buffers.n; i++) {
-        if (pl->home[i]) pl->ptr[i] = pl->home[i];
-        else if (pl->grad[i]) pl->ptr[i] = add ? (void *)(c->stage.p + pl->stage[i]) : e->store->grad + pl->grad[i]->offset;
-        else pl->ptr[i] = c->arena.p + pl->offset[i];
+        if (pl->home[i])
+            pl->ptr[i] = pl->home[i];
+        else if (pl->grad[i])
+            pl->ptr[i] =
+                add ? (void *)(c->stage.p + pl->stage[i]) : e->store->grad + pl->grad[i]->offset;
+        else
+            pl->ptr[i] = c->arena.p + pl->offset[i];
     }
     for (int i = 0; i < p->steps.n; i++) {
         const Step *s = &p->steps.v[i];
@@ -282,7 +306,8 @@ static void team_wait(Team *t)
     for (int i = 0; atomic_load_explicit(&t->turn, memory_order_acquire) == turn; i++) {
         if (i >= 4000) sched_yield();
 #if defined(__SSE2__)
-        else _mm_pause();
+        else
+            _mm_pause();
 #endif
     }
 }
@@ -298,8 +323,10 @@ static void do_step(Team *t, int i, char *scratch)
         int64_t from = atomic_fetch_add_explicit(&pl->next[i], chunk, memory_order_relaxed);
         if (from >= n) return;
         int64_t to = from + chunk < n ? from + chunk : n;
-        if (s->kind == STEP_KERNEL) c->fn[s->kernel](&args, from, to, scratch);
-        else product_piece(&pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0], from);
+        if (s->kind == STEP_KERNEL)
+            c->fn[s->kernel](&args, from, to, scratch);
+        else
+            product_piece(&pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0], from);
     }
 }
 
@@ -351,7 +378,7 @@ static void run_team(Team *t)
         int nested = omp_get_max_threads();
 #pragma omp single
         t->threads = omp_get_num_threads();
-        omp_set_num_threads(1);              /* the library's calls inside */
+        omp_set_num_threads(1); /* the library's calls inside */
         walk(t, omp_get_thread_num());
         omp_set_num_threads(nested);
         restore_denormals(before);
@@ -362,7 +389,8 @@ static void check_values(Instance *in, const Placed *pl)
 {
     const Plan *p = in->e->plan;
     for (int i = 0; i < p->checks.n; i++)
-        if (p->checks.v[i].flag >= 0 && flag_of(pl, p->checks.v[i].flag)) check_failed(in->e, p->checks.v[i].check);
+        if (p->checks.v[i].flag >= 0 && flag_of(pl, p->checks.v[i].flag))
+            check_failed(in->e, p->checks.v[i].check);
 }
 
 static void collect(Instance *in, const Placed *pl)
@@ -375,7 +403,8 @@ static void collect(Instance *in, const Placed *pl)
         in->root[i].data = at;
         if (!e->store) continue;
         if (r->kind == ROOT_GRAD && store_param(e->store, r->name))
-            store_add_grad(e->store, r->name, at, in->root[i].count, r->reached < 0 || flag_of(pl, r->reached));
+            store_add_grad(e->store, r->name, at, in->root[i].count,
+                           r->reached < 0 || flag_of(pl, r->reached));
         if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, at);
     }
 }
@@ -396,5 +425,10 @@ static void run(Instance *in, const RunOptions *o)
     in->late = c->late;
 }
 
-const Device device_cpu = {.name = "cpu", .what = "C kernels for this CPU, oneDNN for products", .planned = true,
-                           .prepare = prepare, .place = place, .run = run, .drop = drop};
+const Device device_cpu = {.name = "cpu",
+                           .what = "C kernels for this CPU, oneDNN for products",
+                           .planned = true,
+                           .prepare = prepare,
+                           .place = place,
+                           .run = run,
+                           .drop = drop};

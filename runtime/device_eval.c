@@ -19,7 +19,8 @@ static size_t bytes_of(DType dt) { return dt == DT_BOOL ? 1 : 4; }
 static void place(Instance *in)
 {
     for (int i = 0; i < exec_nroots(in->e); i++)
-        in->root_data[i] = arena_alloc(in->e->arena, (size_t)in->root[i].count * bytes_of(in->root[i].dt) + 4);
+        in->root_data[i] =
+            arena_alloc(in->e->arena, (size_t)in->root[i].count * bytes_of(in->root[i].dt) + 4);
 }
 
 /* Elements as they are stored, as the evaluator takes them. */
@@ -41,9 +42,12 @@ static void narrow(void *to, DType dt, const Tensor *t)
         double v = t->dt == DT_FLOAT ? ((const double *)t->data)[i]
                    : t->dt == DT_INT ? ((const int32_t *)t->data)[i]
                                      : ((const uint8_t *)t->data)[i];
-        if (dt == DT_FLOAT) ((float *)to)[i] = (float)v;
-        else if (dt == DT_INT) ((int32_t *)to)[i] = (int32_t)v;
-        else ((uint8_t *)to)[i] = v != 0;
+        if (dt == DT_FLOAT)
+            ((float *)to)[i] = (float)v;
+        else if (dt == DT_INT)
+            ((int32_t *)to)[i] = (int32_t)v;
+        else
+            ((uint8_t *)to)[i] = v != 0;
     }
 }
 
@@ -53,10 +57,12 @@ static void set_leaves(Instance *in, Eval *ev, Arena *a)
     Graph *g = e->unit->graph;
     Store *s = e->store;
     for (int i = 0; i < e->ninput; i++) {
-        Tensor t = widened(a, e->input[i].dt, e->input[i].space->n, in->input[i].shape, in->input[i].data);
+        Tensor t =
+            widened(a, e->input[i].dt, e->input[i].space->n, in->input[i].shape, in->input[i].data);
         eval_set(ev, e->input[i].node, &t);
     }
-    if (!s && (g->params.n || g->states.n)) diag_fail(e->diag, "the program has parameters, but there is no store of them");
+    if (!s && (g->params.n || g->states.n))
+        diag_fail(e->diag, "the program has parameters, but there is no store of them");
     for (int i = 0; i < g->params.n; i++) {
         StoreEntry *p = store_param(s, g->params.v[i].name);
         Tensor t = widened(a, p->dt, p->rank, p->shape, s->value + p->offset);
@@ -91,8 +97,10 @@ static void run(Instance *in, const RunOptions *o)
         v->data = in->root_data[i];
         if (!e->store) continue;
         if (r->kind == ROOT_GRAD && store_param(e->store, r->name)) {
-            Tensor reached = eval_edge(ev, ((const Edge *)e->dev)[i], space_make(e->unit->graph, 0, NULL));
-            store_add_grad(e->store, r->name, v->data, v->count, ((const uint8_t *)reached.data)[0]);
+            Tensor reached =
+                eval_edge(ev, ((const Edge *)e->dev)[i], space_make(e->unit->graph, 0, NULL));
+            store_add_grad(e->store, r->name, v->data, v->count,
+                           ((const uint8_t *)reached.data)[0]);
         }
         if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, v->data);
     }
@@ -102,5 +110,9 @@ static void run(Instance *in, const RunOptions *o)
     arena_free(a);
 }
 
-const Device device_eval = {.name = "eval", .what = "the reference evaluator: slow, the meaning of every op",
-                            .pipeline = "simplify,dce,grad,simplify,dce", .prepare = prepare, .place = place, .run = run};
+const Device device_eval = {.name = "eval",
+                            .what = "the reference evaluator: slow, the meaning of every op",
+                            .pipeline = "simplify,dce,grad,simplify,dce",
+                            .prepare = prepare,
+                            .place = place,
+                            .run = run};

@@ -1,4 +1,5 @@
-/* exec.c: sizes, inputs and results of compiled programs; the devices do the rest. Contract: exec.h. */
+/* exec.c: sizes, inputs and results of compiled programs; the devices do the rest. Contract:
+ * exec.h. */
 #include <inttypes.h>
 #include <time.h>
 
@@ -25,7 +26,10 @@ const char *exec_input_name(const Executable *e, int i, DType *dt, bool *optiona
     return e->input[i].name;
 }
 
-int exec_nroots(const Executable *e) { return e->plan ? e->plan->roots.n : e->unit->graph->roots.n; }
+int exec_nroots(const Executable *e)
+{
+    return e->plan ? e->plan->roots.n : e->unit->graph->roots.n;
+}
 
 RootKind exec_root(const Executable *e, int i, const char **name, const Space **space, DType *dt)
 {
@@ -46,7 +50,8 @@ static int find_root(const Executable *e, RootKind kind, int nth, const char *na
     const Space *s;
     DType dt;
     for (int i = 0; i < exec_nroots(e); i++)
-        if (exec_root(e, i, &n, &s, &dt) == kind && (name ? !strcmp(n, name) : nth-- == 0)) return i;
+        if (exec_root(e, i, &n, &s, &dt) == kind && (name ? !strcmp(n, name) : nth-- == 0))
+            return i;
     return -1;
 }
 
@@ -85,7 +90,8 @@ static int input_named(const Executable *e, const char *name)
     const char **names = NEW_N(e->arena, const char *, e->ninput + 1);
     for (int k = 0; k < e->ninput; k++) names[k] = e->input[k].name;
     const char *near = nearest_word(name, names, e->ninput);
-    if (near) diag_fail(e->diag, "the program reads no input `%s`\nhint: did you mean `%s`?", name, near);
+    if (near)
+        diag_fail(e->diag, "the program reads no input `%s`\nhint: did you mean `%s`?", name, near);
     diag_fail(e->diag, "the program reads no input `%s`", name);
 }
 
@@ -102,7 +108,8 @@ static const char *space_text(const Executable *e, const Space *sp)
 {
     Str s = {.arena = e->arena};
     str_add(&s, "[");
-    for (int i = 0; i < sp->n; i++) str_printf(&s, "%s%s", i ? ", " : "", ix_text(e->unit->graph, sp->ext[i]));
+    for (int i = 0; i < sp->n; i++)
+        str_printf(&s, "%s%s", i ? ", " : "", ix_text(e->unit->graph, sp->ext[i]));
     str_add(&s, "]");
     return s.s;
 }
@@ -122,7 +129,8 @@ static int one_unknown(const Ix *ext, const int64_t *dims)
     return unknown;
 }
 
-/* The value of the unknown for which ext is `size`, by trying: ext is linear in it if two steps are equal. */
+/* The value of the unknown for which ext is `size`, by trying: ext is linear in it if two steps are
+ * equal. */
 static int64_t solve_linear(const Ix *ext, int unknown, int64_t *dims, int64_t size)
 {
     int64_t at[3], save = dims[unknown];
@@ -136,11 +144,12 @@ static int64_t solve_linear(const Ix *ext, int unknown, int64_t *dims, int64_t s
     return (size - at[0]) / step + 1;
 }
 
-static void check_rank(const Executable *e, const char *name, const Space *sp, int rank, const int64_t *shape)
+static void check_rank(const Executable *e, const char *name, const Space *sp, int rank,
+                       const int64_t *shape)
 {
     if (rank != sp->n)
-        diag_fail(e->diag, "input `%s` has %d axes\nexpected: %s\nfound: %s", name, rank, space_text(e, sp),
-                  shape_text(e, rank, shape));
+        diag_fail(e->diag, "input `%s` has %d axes\nexpected: %s\nfound: %s", name, rank,
+                  space_text(e, sp), shape_text(e, rank, shape));
 }
 
 void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
@@ -153,7 +162,8 @@ void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
             check_rank(e, in[i].name, sp, in[i].rank, in[i].shape);
             for (int k = 0; k < sp->n; k++) {
                 int unknown = one_unknown(sp->ext[k], dims);
-                int64_t v = unknown < 0 ? 0 : solve_linear(sp->ext[k], unknown, dims, in[i].shape[k]);
+                int64_t v =
+                    unknown < 0 ? 0 : solve_linear(sp->ext[k], unknown, dims, in[i].shape[k]);
                 if (v > 0) dims[unknown] = v, again = true;
             }
         }
@@ -163,8 +173,9 @@ void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
         for (int k = 0; k < sp->n; k++)
             if (one_unknown(sp->ext[k], dims) == -1 &&
                 ix_eval(sp->ext[k], &(IxEnv){.syms = dims}) != in[i].shape[k])
-                diag_fail(e->diag, "input `%s` has the wrong size along axis %d\nexpected: %s\nfound: %s", in[i].name, k,
-                          space_text(e, sp), shape_text(e, in[i].rank, in[i].shape));
+                diag_fail(e->diag,
+                          "input `%s` has the wrong size along axis %d\nexpected: %s\nfound: %s",
+                          in[i].name, k, space_text(e, sp), shape_text(e, in[i].rank, in[i].shape));
     }
 }
 
@@ -175,7 +186,8 @@ static void check_sizes(Executable *e, const int64_t *dims)
     Graph *g = e->unit->graph;
     for (int i = 0; i < g->syms.n; i++)
         if (dims[i] < 1 || dims[i] > INT32_MAX)
-            diag_fail(e->diag, "the size `%s` is %" PRId64 "; sizes lie in 1..%d", g->syms.v[i].name, dims[i], INT32_MAX);
+            diag_fail(e->diag, "the size `%s` is %" PRId64 "; sizes lie in 1..%d",
+                      g->syms.v[i].name, dims[i], INT32_MAX);
     for (int i = 0; i < g->checks.n; i++) {
         const Check *c = &g->checks.v[i];
         if (c->kind != CHECK_EQ0 && c->kind != CHECK_GE0) continue;
@@ -194,7 +206,8 @@ static void place_inputs(Instance *in)
         d->count = 1;
         for (int k = 0; k < sp->n; k++) {
             d->shape[k] = ix_eval(sp->ext[k], &(IxEnv){.syms = in->dims});
-            if (__builtin_mul_overflow(d->count, d->shape[k], &d->count) || d->count > INT64_MAX / 4)
+            if (__builtin_mul_overflow(d->count, d->shape[k], &d->count) ||
+                d->count > INT64_MAX / 4)
                 diag_fail(e->diag, "input `%s` is too large", e->input[i].name);
         }
         d->data = arena_alloc(e->arena, (size_t)d->count * (e->input[i].dt == DT_BOOL ? 1 : 4));
@@ -250,13 +263,17 @@ static void input_convert(void *to, DType dt, const void *from, DType given, int
     }
     for (int64_t i = 0; i < n; i++) {
         int32_t v = given == DT_INT ? ((const int32_t *)from)[i] : ((const uint8_t *)from)[i];
-        if (dt == DT_FLOAT) ((float *)to)[i] = (float)v;
-        else if (dt == DT_INT) ((int32_t *)to)[i] = v;
-        else ((uint8_t *)to)[i] = v != 0;
+        if (dt == DT_FLOAT)
+            ((float *)to)[i] = (float)v;
+        else if (dt == DT_INT)
+            ((int32_t *)to)[i] = v;
+        else
+            ((uint8_t *)to)[i] = v != 0;
     }
 }
 
-void exec_input(Instance *in, const char *name, DType dt, int rank, const int64_t *shape, const void *data)
+void exec_input(Instance *in, const char *name, DType dt, int rank, const int64_t *shape,
+                const void *data)
 {
     Executable *e = in->e;
     int i = input_named(e, name);
@@ -265,8 +282,10 @@ void exec_input(Instance *in, const char *name, DType dt, int rank, const int64_
     check_rank(e, name, info->space, rank, shape);
     for (int k = 0; k < rank; k++)
         if (shape[k] != d->shape[k])
-            diag_fail(e->diag, "input `%s` has the wrong size along axis %d\nexpected: %s = %s\nfound: %s", name, k,
-                      space_text(e, info->space), shape_text(e, rank, d->shape), shape_text(e, rank, shape));
+            diag_fail(e->diag,
+                      "input `%s` has the wrong size along axis %d\nexpected: %s = %s\nfound: %s",
+                      name, k, space_text(e, info->space), shape_text(e, rank, d->shape),
+                      shape_text(e, rank, shape));
     if (dt == DT_FLOAT && info->dt != DT_FLOAT)
         diag_fail(e->diag, "input `%s` takes %s values\nfound: float", name, type_name[info->dt]);
     input_convert(d->data, info->dt, data, dt, d->count);
@@ -287,8 +306,9 @@ void exec_run(Instance *in, const RunOptions *o)
 {
     Executable *e = in->e;
     for (int i = 0; i < e->ninput; i++)
-        if (!in->input[i].set) diag_fail(e->diag, "input `%s` %s isn't given", e->input[i].name,
-                                         space_text(e, e->input[i].space));
+        if (!in->input[i].set)
+            diag_fail(e->diag, "input `%s` %s isn't given", e->input[i].name,
+                      space_text(e, e->input[i].space));
     e->device->run(in, o);
     if (e->store) e->store->micro_steps++;
     in->runs++;
@@ -302,18 +322,32 @@ static bool value_of(Instance *in, RootKind kind, const char *name, Value *v)
     return true;
 }
 
-bool exec_output(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_OUTPUT, name, v); }
-bool exec_grad(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_GRAD, name, v); }
-bool exec_update(Instance *in, const char *name, Value *v) { return value_of(in, ROOT_UPDATE, name, v); }
+bool exec_output(Instance *in, const char *name, Value *v)
+{
+    return value_of(in, ROOT_OUTPUT, name, v);
+}
+bool exec_grad(Instance *in, const char *name, Value *v)
+{
+    return value_of(in, ROOT_GRAD, name, v);
+}
+bool exec_update(Instance *in, const char *name, Value *v)
+{
+    return value_of(in, ROOT_UPDATE, name, v);
+}
 
 ExecStats exec_stats(const Instance *in)
 {
     const Executable *e = in->e;
     const Plan *p = e->plan;
-    return (ExecStats){.kernels = e->kernels, .launches = p ? p->steps.n - p->library_calls : 0,
-                       .library_calls = p ? p->library_calls : 0, .arena_bytes = in->arena_bytes,
-                       .arena_lower = in->arena_lower, .compile_seconds = e->compile_seconds,
-                       .instance_seconds = in->seconds, .cached = e->cached, .allocations = in->late};
+    return (ExecStats){.kernels = e->kernels,
+                       .launches = p ? p->steps.n - p->library_calls : 0,
+                       .library_calls = p ? p->library_calls : 0,
+                       .arena_bytes = in->arena_bytes,
+                       .arena_lower = in->arena_lower,
+                       .compile_seconds = e->compile_seconds,
+                       .instance_seconds = in->seconds,
+                       .cached = e->cached,
+                       .allocations = in->late};
 }
 
 int exec_profile(const Instance *in, const StepProfile **p)

@@ -8,16 +8,20 @@ enum { MOST_PIECES = 64, M_UNIT = 16, N_UNIT = 64 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* The cut that reads least (rows of A and columns of B per piece) among those with at least `want` pieces. */
+/* The cut that reads least (rows of A and columns of B per piece) among those with at least `want`
+ * pieces. */
 static void cut(ProductCall *p)
 {
     double flops = 2.0 * (double)p->m * (double)p->n * (double)p->k;
     double ideal = flops / PIECE_FLOPS;
-    int64_t want = ideal > MOST_PIECES ? MOST_PIECES : ideal < 2 ? (flops > 2e6 ? 2 : 1) : (int64_t)ideal;
+    int64_t want = ideal > MOST_PIECES ? MOST_PIECES
+                   : ideal < 2         ? (flops > 2e6 ? 2 : 1)
+                                       : (int64_t)ideal;
     double best = -1;
     for (int64_t pm = 1; pm <= want; pm++) {
         int64_t pn = ceil_div(want, pm);
-        int64_t ms = ceil_div(ceil_div(p->m, pm), M_UNIT) * M_UNIT, ns = ceil_div(ceil_div(p->n, pn), N_UNIT) * N_UNIT;
+        int64_t ms = ceil_div(ceil_div(p->m, pm), M_UNIT) * M_UNIT,
+                ns = ceil_div(ceil_div(p->n, pn), N_UNIT) * N_UNIT;
         int64_t pieces = ceil_div(p->m, ms) * ceil_div(p->n, ns);
         double reads = (double)(ms + ns) * (pieces < want ? 4.0 : 1.0);
         if (best >= 0 && reads >= best) continue;
@@ -29,32 +33,45 @@ static void cut(ProductCall *p)
 
 ProductCall product_call(const PlanProduct *pp, const int64_t *ints)
 {
-    ProductCall p = {.alpha = (float)pp->alpha, .nbatch = pp->nbatch, .m = ints[pp->m], .n = ints[pp->n],
-                     .k = ints[pp->k], .a_m = ints[pp->a_m], .a_k = ints[pp->a_k], .b_k = ints[pp->b_k],
-                     .b_n = ints[pp->b_n], .c_m = ints[pp->c_m], .c_n = ints[pp->c_n], .a0 = ints[pp->a0],
+    ProductCall p = {.alpha = (float)pp->alpha,
+                     .nbatch = pp->nbatch,
+                     .m = ints[pp->m],
+                     .n = ints[pp->n],
+                     .k = ints[pp->k],
+                     .a_m = ints[pp->a_m],
+                     .a_k = ints[pp->a_k],
+                     .b_k = ints[pp->b_k],
+                     .b_n = ints[pp->b_n],
+                     .c_m = ints[pp->c_m],
+                     .c_n = ints[pp->c_n],
+                     .a0 = ints[pp->a0],
                      .b0 = ints[pp->b0]};
     cut(&p);
     p.pieces = p.m_pieces * p.n_pieces;
     for (int i = 0; i < p.nbatch; i++) {
         p.batch[i] = ints[pp->batch[i]];
-        p.a_batch[i] = ints[pp->a_batch[i]], p.b_batch[i] = ints[pp->b_batch[i]], p.c_batch[i] = ints[pp->c_batch[i]];
+        p.a_batch[i] = ints[pp->a_batch[i]], p.b_batch[i] = ints[pp->b_batch[i]],
+        p.c_batch[i] = ints[pp->c_batch[i]];
         p.pieces *= p.batch[i];
     }
     return p;
 }
 
 /* For strides that no library takes: rows of C along its contiguous side where there is one. */
-static void plain(const ProductCall *p, const float *a, const float *b, float *c, int64_t m, int64_t n)
+static void plain(const ProductCall *p, const float *a, const float *b, float *c, int64_t m,
+                  int64_t n)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
-            for (int64_t q = 0; q < p->k; q++) sum += (double)a[i * p->a_m + q * p->a_k] * b[q * p->b_k + j * p->b_n];
+            for (int64_t q = 0; q < p->k; q++)
+                sum += (double)a[i * p->a_m + q * p->a_k] * b[q * p->b_k + j * p->b_n];
             c[i * p->c_m + j * p->c_n] = p->alpha * (float)sum;
         }
 }
 
-/* A matrix of rows x cols by strides, as the library wants it: 'N' row-major, 'T' column-major; 0: neither. */
+/* A matrix of rows x cols by strides, as the library wants it: 'N' row-major, 'T' column-major; 0:
+ * neither. */
 static char layout(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride, int64_t *ld)
 {
     if ((col_stride == 1 || cols == 1) && (rows == 1 || row_stride >= cols)) {
@@ -69,7 +86,8 @@ static char layout(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_s
 }
 
 /* c is m x n with unit column stride */
-static bool library(const ProductCall *p, const float *a, const float *b, float *c, int64_t m, int64_t n)
+static bool library(const ProductCall *p, const float *a, const float *b, float *c, int64_t m,
+                    int64_t n)
 {
     int64_t lda, ldb, ldc;
     char ta = layout(m, p->k, p->a_m, p->a_k, &lda), tb = layout(p->k, n, p->b_k, p->b_n, &ldb);
@@ -87,14 +105,16 @@ static ProductCall transposed(const ProductCall *p)
 
 void product_piece(const ProductCall *p, const float *a, const float *b, float *c, int64_t piece)
 {
-    int64_t in = piece % p->n_pieces, im = piece / p->n_pieces % p->m_pieces, batch = piece / p->n_pieces / p->m_pieces;
+    int64_t in = piece % p->n_pieces, im = piece / p->n_pieces % p->m_pieces,
+            batch = piece / p->n_pieces / p->m_pieces;
     for (int i = p->nbatch - 1; i >= 0; i--) {
         int64_t at = batch % p->batch[i];
         batch /= p->batch[i];
         a += at * p->a_batch[i], b += at * p->b_batch[i], c += at * p->c_batch[i];
     }
     int64_t m0 = im * p->m_step, n0 = in * p->n_step;
-    int64_t m = p->m - m0 < p->m_step ? p->m - m0 : p->m_step, n = p->n - n0 < p->n_step ? p->n - n0 : p->n_step;
+    int64_t m = p->m - m0 < p->m_step ? p->m - m0 : p->m_step,
+            n = p->n - n0 < p->n_step ? p->n - n0 : p->n_step;
     a += p->a0 + m0 * p->a_m, b += p->b0 + n0 * p->b_n, c += m0 * p->c_m + n0 * p->c_n;
     ProductCall t = transposed(p);
     if (!library(p, a, b, c, m, n) && !library(&t, b, a, c, n, m)) plain(p, a, b, c, m, n);

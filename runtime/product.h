@@ -1,6 +1,7 @@
 /* product.h: matrix products by oneDNN, cut into pieces that depend on shapes only.
  *
- * Each piece is one single-threaded library call, so results are bit for bit the same for any number of threads.
+ * Each piece is one single-threaded library call, so results are bit for bit the same for any
+ * number of threads.
  */
 #ifndef RTC_RUNTIME_PRODUCT_H
 #define RTC_RUNTIME_PRODUCT_H
@@ -13,7 +14,7 @@ typedef struct {
     int nbatch;
     int64_t batch[MAX_AXES], a_batch[MAX_AXES], b_batch[MAX_AXES], c_batch[MAX_AXES];
     int64_t m, n, k, a_m, a_k, b_k, b_n, c_m, c_n, a0, b0;
-    int64_t m_step, n_step;          /* rows and columns of a piece */
+    int64_t m_step, n_step; /* rows and columns of a piece */
     int64_t m_pieces, n_pieces, pieces;
 } ProductCall;
 

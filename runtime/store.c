@@ -3,7 +3,7 @@
 
 #include "runtime/device.h"
 
-enum { ALIGN = 16 };         /* elements */
+enum { ALIGN = 16 }; /* elements */
 
 static float *zeros(Store *s, int64_t n)
 {
@@ -18,10 +18,14 @@ static float *zeros(Store *s, int64_t n)
 static int64_t fill_entry(Store *s, StoreEntry *e, const Named *n, int64_t at)
 {
     const Space *shape = n->node->space;
-    *e = (StoreEntry){.name = arena_strdup(s->arena, n->name), .dt = n->node->dt, .rank = shape->n, .count = 1,
+    *e = (StoreEntry){.name = arena_strdup(s->arena, n->name),
+                      .dt = n->node->dt,
+                      .rank = shape->n,
+                      .count = 1,
                       .offset = at};
     for (int i = 0; i < shape->n; i++) {
-        if (!ix_is_const(shape->ext[i])) diag_bug(s->diag, "the size of %s isn't known at compile time", n->name);
+        if (!ix_is_const(shape->ext[i]))
+            diag_bug(s->diag, "the size of %s isn't known at compile time", n->name);
         e->shape[i] = shape->ext[i]->c;
         if (__builtin_mul_overflow(e->count, e->shape[i], &e->count)) diag_oom(s->diag);
     }
@@ -39,8 +43,10 @@ Store *store_new(Diag *d, const Program *p)
     diag_defer(d, (void (*)(void *))store_free, s);
     s->param = NEW_N(a, StoreEntry, s->nparam + 1);
     s->state = NEW_N(a, StoreEntry, s->nstate + 1);
-    for (int i = 0; i < s->nparam; i++) s->param_total = fill_entry(s, &s->param[i], &g->params.v[i], s->param_total);
-    for (int i = 0; i < s->nstate; i++) s->state_total = fill_entry(s, &s->state[i], &g->states.v[i], s->state_total);
+    for (int i = 0; i < s->nparam; i++)
+        s->param_total = fill_entry(s, &s->param[i], &g->params.v[i], s->param_total);
+    for (int i = 0; i < s->nstate; i++)
+        s->state_total = fill_entry(s, &s->state[i], &g->states.v[i], s->state_total);
     s->value = zeros(s, s->param_total);
     s->state_value = zeros(s, s->state_total);
     s->state_next = zeros(s, s->state_total);
@@ -80,9 +86,12 @@ static void convert(void *to, DType dt, const Tensor *t)
         double v = t->dt == DT_FLOAT ? ((const double *)t->data)[i]
                    : t->dt == DT_INT ? ((const int32_t *)t->data)[i]
                                      : ((const uint8_t *)t->data)[i];
-        if (dt == DT_FLOAT) ((float *)to)[i] = (float)v;
-        else if (dt == DT_INT) ((int32_t *)to)[i] = (int32_t)v;
-        else ((uint8_t *)to)[i] = v != 0;
+        if (dt == DT_FLOAT)
+            ((float *)to)[i] = (float)v;
+        else if (dt == DT_INT)
+            ((int32_t *)to)[i] = (int32_t)v;
+        else
+            ((uint8_t *)to)[i] = v != 0;
     }
 }
 
@@ -95,10 +104,11 @@ void store_init(Store *s, Program *p, uint64_t seed)
         StoreEntry *e = store_param(s, r->name);
         float *base = s->value;
         if (!e) e = store_state(s, r->name), base = s->state_value;
-        if (!e) continue;                       /* a parameter that nothing reads is not created */
+        if (!e) continue; /* a parameter that nothing reads is not created */
         Tensor t = eval_edge(ev, r->e, r->space);
-        if (t.count != e->count) diag_bug(s->diag, "the initial value of %s has %lld elements, not %lld", r->name,
-                                          (long long)t.count, (long long)e->count);
+        if (t.count != e->count)
+            diag_bug(s->diag, "the initial value of %s has %lld elements, not %lld", r->name,
+                     (long long)t.count, (long long)e->count);
         convert(base + e->offset, e->dt, &t);
     }
     diag_undefer(s->diag);
@@ -136,7 +146,8 @@ void store_add_grad(Store *s, const char *name, const float *g, int64_t n, bool 
     if (!reached) return;
     e->reached = true;
     if (to == g) return;
-    if (s->micro_steps == 0) memcpy(to, g, (size_t)n * sizeof *to);
+    if (s->micro_steps == 0)
+        memcpy(to, g, (size_t)n * sizeof *to);
     else
         for (int64_t i = 0; i < n; i++) to[i] += g[i];
 }
@@ -147,7 +158,8 @@ void store_add_update(Store *s, const char *name, const void *v)
     if (!e) diag_bug(s->diag, "the update of %s has no place", name);
     float *to = s->state_next + e->offset;
     const float *from = v;
-    if (e->dt != DT_FLOAT || !e->reached) memcpy(to, v, (size_t)e->count * element_bytes(e->dt));
+    if (e->dt != DT_FLOAT || !e->reached)
+        memcpy(to, v, (size_t)e->count * element_bytes(e->dt));
     else
         for (int64_t i = 0; i < e->count; i++) to[i] += from[i];
     e->reached = true;

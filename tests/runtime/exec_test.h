@@ -1,4 +1,5 @@
-/* exec_test.h: one program, built anew for every device, and its results compared with the evaluator's. */
+/* exec_test.h: one program, built anew for every device, and its results compared with the
+ * evaluator's. */
 #ifndef RTC_TESTS_EXEC_TEST_H
 #define RTC_TESTS_EXEC_TEST_H
 
@@ -12,11 +13,11 @@ typedef struct {
     const char *device, *pipeline, *isa;
     int threads;
     bool grad;
-    const int64_t *dims;         /* by free dimension */
+    const int64_t *dims; /* by free dimension */
     double rtol, atol;
     uint64_t seed;
     bool fresh;
-    int ints;                    /* int inputs lie in [0, ints); 0: 5 */
+    int ints; /* int inputs lie in [0, ints); 0: 5 */
 } How;
 
 /* A run kept for comparison: every root by position. */
@@ -31,21 +32,25 @@ typedef struct {
 static inline float test_number(uint64_t *s)
 {
     *s = *s * 6364136223846793005ull + 1442695040888963407ull;
-    return (float)((int64_t)(*s >> 40) - (1 << 23)) / (float)(1 << 22);     /* -2 .. 2 */
+    return (float)((int64_t)(*s >> 40) - (1 << 23)) / (float)(1 << 22); /* -2 .. 2 */
 }
 
 static inline void fill_store(Store *s)
 {
     uint64_t r = 7;
     for (int i = 0; i < s->nparam; i++)
-        for (int64_t k = 0; k < s->param[i].count; k++) s->value[s->param[i].offset + k] = test_number(&r);
+        for (int64_t k = 0; k < s->param[i].count; k++)
+            s->value[s->param[i].offset + k] = test_number(&r);
     for (int i = 0; i < s->nstate; i++) {
         float *v = s->state_value + s->state[i].offset;
         for (int64_t k = 0; k < s->state[i].count; k++) {
             float x = test_number(&r);
-            if (s->state[i].dt == DT_FLOAT) v[k] = x;
-            else if (s->state[i].dt == DT_INT) ((int32_t *)(void *)v)[k] = (int32_t)(x * 100);
-            else ((uint8_t *)(void *)v)[k] = x > 0;
+            if (s->state[i].dt == DT_FLOAT)
+                v[k] = x;
+            else if (s->state[i].dt == DT_INT)
+                ((int32_t *)(void *)v)[k] = (int32_t)(x * 100);
+            else
+                ((uint8_t *)(void *)v)[k] = x > 0;
         }
     }
 }
@@ -61,9 +66,12 @@ static inline void fill_inputs(Instance *in, int ints)
         void *data = exec_input_data(in, name, &dt, &n);
         for (int64_t k = 0; k < n; k++) {
             float x = test_number(&r);
-            if (dt == DT_FLOAT) ((float *)data)[k] = x;
-            else if (dt == DT_INT) ((int32_t *)data)[k] = (int32_t)((x + 2) / 4 * (float)(ints ? ints : 5));
-            else ((uint8_t *)data)[k] = x > 0;
+            if (dt == DT_FLOAT)
+                ((float *)data)[k] = x;
+            else if (dt == DT_INT)
+                ((int32_t *)data)[k] = (int32_t)((x + 2) / 4 * (float)(ints ? ints : 5));
+            else
+                ((uint8_t *)data)[k] = x > 0;
         }
     }
 }
@@ -77,10 +85,16 @@ static inline Run run_program(Builder build, const void *arg, const How *h)
         r.p = (Program){.model = "test", .graph = r.t.g};
         r.s = store_new(r.t.d, &r.p);
         fill_store(r.s);
-        CompileOptions o = {.device = h->device, .pipeline = h->pipeline, .threads = h->threads, .isa = h->isa ? h->isa : getenv("RTC_TEST_ISA"),
-                            .want_grad = h->grad, .hint_default = 64, .cache = {.dir = RTC_BINARY_DIR "/test-cache"}};
+        CompileOptions o = {.device = h->device,
+                            .pipeline = h->pipeline,
+                            .threads = h->threads,
+                            .isa = h->isa ? h->isa : getenv("RTC_TEST_ISA"),
+                            .want_grad = h->grad,
+                            .hint_default = 64,
+                            .cache = {.dir = RTC_BINARY_DIR "/test-cache"}};
         r.e = exec_compile(r.t.d, &r.p, r.s, &o);
-        if (getenv("RTC_SHOW") && r.e->plan) plan_emit(r.e->plan, getenv("RTC_SHOW"));   /* the last one stays */
+        if (getenv("RTC_SHOW") && r.e->plan)
+            plan_emit(r.e->plan, getenv("RTC_SHOW")); /* the last one stays */
         r.in = exec_instance(r.e, h->dims);
         fill_inputs(r.in, h->ints);
         store_begin(r.s);
@@ -112,8 +126,10 @@ static inline bool root_value(Run *r, RootKind kind, const char *name, Value *v)
                                : exec_update(r->in, name, v);
 }
 
-/* Sums of many numbers of size 1 differ in float32 by more than each alone: tolerances grow with the largest value. */
-static inline void compare_values(const char *what, const char *name, const Value *got, const Value *want, const How *h)
+/* Sums of many numbers of size 1 differ in float32 by more than each alone: tolerances grow with
+ * the largest value. */
+static inline void compare_values(const char *what, const char *name, const Value *got,
+                                  const Value *want, const How *h)
 {
     double most = 0;
     assert_int_equal(got->count, want->count);
@@ -152,13 +168,15 @@ static inline int compare_runs(const char *what, Run *got, Run *want, const How 
 /* cpu against eval: unfused and fused, with one thread and two, whose bits must agree. */
 static inline void check_program(const char *what, Builder build, const void *arg, How h)
 {
-    static const char *const unfused[] = {"dce,group-none", "simplify,dce,grad,simplify,dce,group-none"};
+    static const char *const unfused[] = {"dce,group-none",
+                                          "simplify,dce,grad,simplify,dce,group-none"};
     if (h.rtol == 0) h.rtol = 2e-5;
     if (h.atol == 0) h.atol = 1e-6;
     How e = h;
     e.device = "eval";
     Run want = run_program(build, arg, &e);
-    const char *const pipelines[] = {unfused[h.grad], h.grad ? NULL : "simplify,dce,split,contract,group"};
+    const char *const pipelines[] = {unfused[h.grad],
+                                     h.grad ? NULL : "simplify,dce,split,contract,group"};
     for (int p = 0; p < 2; p++) {
         How one = h, two = h;
         one.pipeline = two.pipeline = pipelines[p];

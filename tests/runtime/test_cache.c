@@ -1,4 +1,5 @@
-/* The cache: entries found again, damage, directories that must not be used; and the compiler behind it. */
+/* The cache: entries found again, damage, directories that must not be used; and the compiler
+ * behind it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,11 @@
 #include <cmocka.h>
 #include "runtime/cc.h"
 
-typedef struct { char dir[64]; Diag *d; Arena *a; } Place;
+typedef struct {
+    char dir[64];
+    Diag *d;
+    Arena *a;
+} Place;
 
 static int begin(void **state)
 {
@@ -25,7 +30,10 @@ static int begin(void **state)
     return 0;
 }
 
-static const char *in_dir(Place *p, const char *name) { return arena_printf(p->a, "%s/%s", p->dir, name); }
+static const char *in_dir(Place *p, const char *name)
+{
+    return arena_printf(p->a, "%s/%s", p->dir, name);
+}
 
 static int end(void **state)
 {
@@ -132,8 +140,11 @@ static void bad_directories(void **state)
 static CcObjects compile(Place *p, const char *const *text, int n)
 {
     CcObjects c = {0};
-    DIAG_TRY(p->d) { c = cc_compile(p->d, p->a, &(CcOptions){.cache = {.dir = in_dir(p, "cc")}}, text, n); }
-    DIAG_CATCH(p->d) { }
+    DIAG_TRY(p->d)
+    {
+        c = cc_compile(p->d, p->a, &(CcOptions){.cache = {.dir = in_dir(p, "cc")}}, text, n);
+    }
+    DIAG_CATCH(p->d) {}
     DIAG_END(p->d)
     return c;
 }
@@ -143,7 +154,8 @@ typedef int (*Number)(void);
 static void compiles_once(void **state)
 {
     Place *p = *state;
-    const char *text[] = {"int one(void) { return 1; }\n", "int two(void) { return 2; }\n", "int three(void) { return 3; }\n"};
+    const char *text[] = {"int one(void) { return 1; }\n", "int two(void) { return 2; }\n",
+                          "int three(void) { return 3; }\n"};
     for (int round = 0; round < 3; round++) {
         CcObjects c = compile(p, text, 3);
         assert_int_equal(c.n, 3);

@@ -1,7 +1,12 @@
-/* Every op of the op table on the cpu device, over odd shapes and all its dtypes. An op without a case fails. */
+/* Every op of the op table on the cpu device, over odd shapes and all its dtypes. An op without a
+ * case fails. */
 #include "exec_test.h"
 
-typedef struct { Op op; DType dt; int variant; } Case;
+typedef struct {
+    Op op;
+    DType dt;
+    int variant;
+} Case;
 
 static Edge typed(Test *t, const char *name, DType dt, const char *axes)
 {
@@ -45,7 +50,8 @@ static void pointwise(Test *t, const void *arg)
         a[1] = at(t, typed(t, "y", c->dt, "nb"), "nb", "bnh");
         if (c->op == OP_pow && c->dt == DT_FLOAT) a[0] = graph_pw1(t->g, OP_abs, s, a[0]);
     }
-    Edge e = c->op == OP_cast ? graph_cast(t->g, (DType)c->variant, s, a[0]) : graph_pw(t->g, c->op, s, a);
+    Edge e = c->op == OP_cast ? graph_cast(t->g, (DType)c->variant, s, a[0])
+                              : graph_pw(t->g, c->op, s, a);
     (void)n;
     root(t, ROOT_OUTPUT, "out", e, "bnh");
 }
@@ -59,25 +65,31 @@ static void reading(Test *t, const void *arg)
     const Space *s = space(t, "bnh"), *shape = space(t, "bn");
     Edge x = typed(t, "x", c->dt, "bn"), m = typed(t, "m", c->dt, "bw");
     const Ix *n = ix_axis(g, 1), *h = ix_axis(g, 2);
-    Edge fill = c->dt == DT_FLOAT ? graph_float(g, -1) : c->dt == DT_INT ? graph_int(g, -1) : graph_bool(g, true);
+    Edge fill = c->dt == DT_FLOAT ? graph_float(g, -1)
+                : c->dt == DT_INT ? graph_int(g, -1)
+                                  : graph_bool(g, true);
     if (c->variant == 0) {
         const Ix *ix[] = {ix_axis(g, 0), ix_sub(g, n, ix_scale(g, h, 40))};
         root(t, ROOT_OUTPUT, "out", graph_access(g, s, shape, x, map_make(g, 2, ix), &fill), "bnh");
-    } else {                                    /* m[b, n] else x[b, n - 5]: concatenation */
-        const Ix *mem[] = {ix_axis(g, 0), n}, *rest[] = {ix_axis(g, 0), ix_sub(g, n, ix_const(g, 5))};
+    } else { /* m[b, n] else x[b, n - 5]: concatenation */
+        const Ix *mem[] = {ix_axis(g, 0), n},
+                 *rest[] = {ix_axis(g, 0), ix_sub(g, n, ix_const(g, 5))};
         Edge tail = graph_access(g, s, shape, x, map_make(g, 2, rest), &fill);
-        root(t, ROOT_OUTPUT, "out", graph_access(g, s, space(t, "bw"), m, map_make(g, 2, mem), &tail), "bnh");
+        root(t, ROOT_OUTPUT, "out",
+             graph_access(g, s, space(t, "bw"), m, map_make(g, 2, mem), &tail), "bnh");
     }
 }
 
-static const char *const red_order[][2] = {{"bh", "n"}, {"n", "bh"}, {"", "bnh"}, {"hnb", ""}, {"h", "nb"}, {"nb", "h"}};
+static const char *const red_order[][2] = {{"bh", "n"}, {"n", "bh"}, {"", "bnh"},
+                                           {"hnb", ""}, {"h", "nb"}, {"nb", "h"}};
 
 static void reducing(Test *t, const void *arg)
 {
     const Case *c = arg;
     sizes(t);
     const char *const *o = red_order[c->variant];
-    root(t, ROOT_OUTPUT, "out", reduce(t, c->op, o[0], o[1], typed(t, "x", c->dt, "bnh"), "bnh"), o[0]);
+    root(t, ROOT_OUTPUT, "out", reduce(t, c->op, o[0], o[1], typed(t, "x", c->dt, "bnh"), "bnh"),
+         o[0]);
 }
 
 static void selecting(Test *t, const void *arg)
@@ -88,7 +100,7 @@ static void selecting(Test *t, const void *arg)
     int width[] = {1, 2, 5, 40, 83};
     t->ext['k'] = ix_const(g, width[c->variant % 5]);
     Edge x = typed(t, "x", c->dt, "bnh");
-    if (c->variant >= 5) x = graph_pw1(g, OP_floor, space(t, "bnh"), x);      /* many ties */
+    if (c->variant >= 5) x = graph_pw1(g, OP_floor, space(t, "bnh"), x); /* many ties */
     Edge e = graph_top(g, space(t, "bhn"), 2, at(t, x, "bnh", "bhn"), t->ext['k']);
     root(t, ROOT_OUTPUT, "out", e, "bhk");
 }
@@ -100,7 +112,8 @@ static void scattering(Test *t, const void *arg)
     sizes(t);
     Graph *g = t->g;
     const Space *s = space(t, "bwhn");
-    Edge x = at(t, typed(t, "x", c->dt, "bn"), "bn", "bwhn"), key = at(t, typed(t, "key", DT_INT, "bn"), "bn", "bwhn");
+    Edge x = at(t, typed(t, "x", c->dt, "bn"), "bn", "bwhn"),
+         key = at(t, typed(t, "key", DT_INT, "bn"), "bn", "bwhn");
     if (c->variant == 1) x = at(t, typed(t, "y", c->dt, "bhn"), "bhn", "bwhn");
     const Ix *k[] = {NULL, ix_load(g, key, s), NULL};
     if (c->variant == 2) k[2] = ix_load(g, at(t, typed(t, "key2", DT_INT, "n"), "n", "bwhn"), s);
@@ -112,7 +125,9 @@ static void scanning(Test *t, const void *arg)
     const Case *c = arg;
     sizes(t);
     Edge x = typed(t, "x", c->dt, "bnh");
-    root(t, ROOT_OUTPUT, "out", graph_scan(t->g, space(t, "bnh"), c->variant & 4 ? 0 : 1, c->variant & 1, c->variant & 2, x),
+    root(t, ROOT_OUTPUT, "out",
+         graph_scan(t->g, space(t, "bnh"), c->variant & 4 ? 0 : 1, c->variant & 1, c->variant & 2,
+                    x),
          "bnh");
 }
 
@@ -123,7 +138,8 @@ static void branching(Test *t, const void *arg)
     sizes(t);
     Graph *g = t->g;
     const Space *none = space(t, ""), *s = space(t, "bn");
-    Edge coin = graph_pw2(g, OP_lt, none, graph_rand(g, (uint64_t)c->variant, none), graph_float(g, 0.5));
+    Edge coin =
+        graph_pw2(g, OP_lt, none, graph_rand(g, (uint64_t)c->variant, none), graph_float(g, 0.5));
     Edge x = typed(t, "x", c->dt, "bn"), y = at(t, typed(t, "y", c->dt, "n"), "n", "bn");
     Edge e = graph_branch(g, s, coin, x, y);
     root(t, ROOT_OUTPUT, "out", e, "bn");
@@ -138,22 +154,34 @@ static void leaves(Test *t, const void *arg)
     const Space *s = space(t, "bnh");
     Edge e = {0};
     switch (c->op) {
-    case OP_const: e = at(t, graph_float(g, 2.5), "", "bnh"); break;
-    case OP_input: e = typed(t, "x", c->dt, "bnh"); break;
-    case OP_param: e = at(t, param(t, "w", "hw"), "hw", "hwb"); root(t, ROOT_OUTPUT, "out", e, "hwb"); return;
-    case OP_state: e = at(t, graph_leaf(g, OP_state, "s", c->dt, space(t, "wh")), "wh", "hw");
+    case OP_const:
+        e = at(t, graph_float(g, 2.5), "", "bnh");
+        break;
+    case OP_input:
+        e = typed(t, "x", c->dt, "bnh");
+        break;
+    case OP_param:
+        e = at(t, param(t, "w", "hw"), "hw", "hwb");
+        root(t, ROOT_OUTPUT, "out", e, "hwb");
+        return;
+    case OP_state:
+        e = at(t, graph_leaf(g, OP_state, "s", c->dt, space(t, "wh")), "wh", "hw");
         root(t, ROOT_OUTPUT, "out", e, "hw");
         root(t, ROOT_UPDATE, "s", graph_leaf(g, OP_state, "s", c->dt, space(t, "wh")), "wh");
         return;
-    case OP_fresh: e = at(t, graph_leaf(g, OP_fresh, "s", DT_BOOL, space(t, "")), "", "bnh"); break;
+    case OP_fresh:
+        e = at(t, graph_leaf(g, OP_fresh, "s", DT_BOOL, space(t, "")), "", "bnh");
+        break;
     case OP_idx: {
         const Ix *n = ix_axis(g, 1), *ten = ix_const(g, 10);
         const Ix *parts = ix_add(g, ix_div(g, n, ten, s), ix_scale(g, ix_mod(g, n, ten, s), 100));
-        const Ix *all = ix_add(g, parts, ix_min(g, ix_scale(g, ix_axis(g, 0), 7), ix_max(g, n, ix_axis(g, 2), s), s));
+        const Ix *all = ix_add(
+            g, parts, ix_min(g, ix_scale(g, ix_axis(g, 0), 7), ix_max(g, n, ix_axis(g, 2), s), s));
         e = graph_idx(g, ix_sub(g, all, ix_mul(g, n, ix_axis(g, 2))), s);
         break;
     }
-    default: e = graph_rand(g, 0xfeedfacecafebeefull, s);
+    default:
+        e = graph_rand(g, 0xfeedfacecafebeefull, s);
     }
     root(t, ROOT_OUTPUT, "out", e, "bnh");
 }
@@ -164,8 +192,10 @@ static void try_case(Builder b, Op op, DType dt, int variant)
     char what[64];
     Case c = {op, dt, variant};
     snprintf(what, sizeof what, "%s %s %d", op_info[op].name, type[dt], variant);
-    bool exact = op == OP_rand || op == OP_const || op == OP_param || op == OP_read || op == OP_select || op == OP_floor;
-    check_program(what, b, &c, (How){.dims = dims, .seed = 5, .fresh = true, .rtol = exact ? 1e-7 : 1e-5});
+    bool exact = op == OP_rand || op == OP_const || op == OP_param || op == OP_read ||
+                 op == OP_select || op == OP_floor;
+    check_program(what, b, &c,
+                  (How){.dims = dims, .seed = 5, .fresh = true, .rtol = exact ? 1e-7 : 1e-5});
 }
 
 static void try_pointwise(Op op)
@@ -174,7 +204,8 @@ static void try_pointwise(Op op)
     bool only_bool = op == OP_not || op == OP_and || op == OP_or;
     if (op == OP_cast) {
         for (int to = DT_FLOAT; to <= DT_BOOL; to++)
-            for (int from = DT_FLOAT; from <= DT_BOOL; from++) try_case(pointwise, op, (DType)from, to);
+            for (int from = DT_FLOAT; from <= DT_BOOL; from++)
+                try_case(pointwise, op, (DType)from, to);
         return;
     }
     if (!only_bool) try_case(pointwise, op, DT_FLOAT, 0);
@@ -190,16 +221,20 @@ static void every_op(void **state)
         switch (op_info[i].cls) {
         case CLASS_LEAF:
             try_case(leaves, op, DT_FLOAT, 0);
-            if (op == OP_input || op == OP_state) try_case(leaves, op, DT_INT, 0), try_case(leaves, op, DT_BOOL, 0);
+            if (op == OP_input || op == OP_state)
+                try_case(leaves, op, DT_INT, 0), try_case(leaves, op, DT_BOOL, 0);
             break;
-        case CLASS_POINTWISE: try_pointwise(op); break;
+        case CLASS_POINTWISE:
+            try_pointwise(op);
+            break;
         case CLASS_READ:
             for (int dt = 0; dt < 3; dt++)
                 for (int v = 0; v < 2; v++) try_case(reading, op, (DType)dt, v);
             break;
         case CLASS_REDUCE:
             for (int v = 0; v < COUNT(red_order); v++)
-                for (int dt = 0; dt < (op == OP_sum ? 2 : 3); dt++) try_case(reducing, op, (DType)dt, v);
+                for (int dt = 0; dt < (op == OP_sum ? 2 : 3); dt++)
+                    try_case(reducing, op, (DType)dt, v);
             break;
         case CLASS_TOP:
             for (int v = 0; v < 10; v++) try_case(selecting, op, DT_FLOAT, v);
@@ -215,7 +250,8 @@ static void every_op(void **state)
         case CLASS_BRANCH:
             for (int v = 0; v < 4; v++) try_case(branching, op, v & 1 ? DT_INT : DT_FLOAT, v);
             break;
-        default: fail_msg("no case for op %s", op_info[i].name);
+        default:
+            fail_msg("no case for op %s", op_info[i].name);
         }
     }
 }

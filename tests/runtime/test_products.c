@@ -1,7 +1,11 @@
-/* Products by the library: every order of the axes of both operands, several axes per role, batches, odd sizes. */
+/* Products by the library: every order of the axes of both operands, several axes per role,
+ * batches, odd sizes. */
 #include "exec_test.h"
 
-typedef struct { const char *out, *red, *a, *b; double alpha; } Shape;
+typedef struct {
+    const char *out, *red, *a, *b;
+    double alpha;
+} Shape;
 
 static void sizes(Test *t)
 {
@@ -26,11 +30,11 @@ static void product_of(Test *t, const void *arg)
 }
 
 static const Shape shapes[] = {
-    {"td", "e", "te", "ed", 1},      {"td", "e", "te", "de", 1},      {"td", "e", "et", "ed", 1},
-    {"td", "e", "et", "de", 1},      {"dt", "e", "te", "ed", 1},      {"dt", "e", "et", "de", 0.125},
-    {"btd", "e", "bte", "de", -2},   {"de", "bt", "btd", "bte", 1},   {"bthk", "e", "bte", "hke", 1},
-    {"bte", "hk", "bthk", "ehk", 1}, {"btd", "e", "bet", "de", 1},    {"hkd", "bt", "bthk", "btd", 1},
-    {"bhtk", "e", "bte", "hke", 1},  {"htd", "e", "hte", "hed", 1},   {"thd", "e", "the", "hde", 1},
+    {"td", "e", "te", "ed", 1},      {"td", "e", "te", "de", 1},    {"td", "e", "et", "ed", 1},
+    {"td", "e", "et", "de", 1},      {"dt", "e", "te", "ed", 1},    {"dt", "e", "et", "de", 0.125},
+    {"btd", "e", "bte", "de", -2},   {"de", "bt", "btd", "bte", 1}, {"bthk", "e", "bte", "hke", 1},
+    {"bte", "hk", "bthk", "ehk", 1}, {"btd", "e", "bet", "de", 1},  {"hkd", "bt", "bthk", "btd", 1},
+    {"bhtk", "e", "bte", "hke", 1},  {"htd", "e", "hte", "hed", 1}, {"thd", "e", "the", "hde", 1},
     {"bhtd", "k", "bthk", "hdk", 1},
 };
 
@@ -44,8 +48,10 @@ static void orders(void **state)
         snprintf(what, sizeof what, "%s over %s of %s %s", s->out, s->red, s->a, s->b);
         check_program(what, product_of, s, (How){.dims = (int64_t[]){3, 77}});
         check_program(what, product_of, s, (How){.dims = (int64_t[]){1, 1}});
-        Run r = run_program(product_of, s, &(How){.dims = (int64_t[]){3, 200}, .threads = 2,
-                                                  .pipeline = "simplify,dce,split,contract,group"});
+        Run r = run_program(product_of, s,
+                            &(How){.dims = (int64_t[]){3, 200},
+                                   .threads = 2,
+                                   .pipeline = "simplify,dce,split,contract,group"});
         calls += exec_stats(r.in).library_calls;
         run_done(&r);
     }
@@ -58,11 +64,13 @@ static void overlapping(Test *t, const void *arg)
     (void)arg;
     sizes(t);
     Graph *g = t->g;
-    const Space *long_row = space_make(g, 1, (const Ix *[]){ix_add(g, t->ext['t'], ix_const(g, 95))});
+    const Space *long_row =
+        space_make(g, 1, (const Ix *[]){ix_add(g, t->ext['t'], ix_const(g, 95))});
     Edge x = graph_leaf(g, OP_input, "x", DT_FLOAT, long_row), w = input(t, "w", "ed");
     const Space *tde = space(t, "tde");
     const Map *m = map_make(g, 1, (const Ix *[]){ix_add(g, ix_axis(g, 0), ix_axis(g, 2))});
-    Edge xw = graph_pw2(g, OP_mul, tde, graph_access(g, tde, long_row, x, m, NULL), at(t, w, "ed", "tde"));
+    Edge xw = graph_pw2(g, OP_mul, tde, graph_access(g, tde, long_row, x, m, NULL),
+                        at(t, w, "ed", "tde"));
     root(t, ROOT_OUTPUT, "out", graph_reduce(g, OP_sum, tde, 2, xw), "td");
 }
 
@@ -74,6 +82,7 @@ static void test_overlapping(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(orders), cmocka_unit_test(test_overlapping)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(orders),
+                                       cmocka_unit_test(test_overlapping)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
