@@ -28,7 +28,7 @@ typedef struct {
     Loc loc;
 } OptionInfo;
 
-typedef struct { const char *name; StaticValue value; Loc loc; } Setting; /* a line of `train { }` */
+typedef struct { const char *name; StaticValue value; Loc loc; } Setting; /* of `train { }` */
 typedef struct { const char *name, *value; } Override;                   /* --set NAME=VALUE */
 typedef struct { const char *output, *input; } AbsentOutput;
 
