@@ -1,4 +1,4 @@
-"""Makes tests/reference/cases/*.safetensors: what the PyTorch package routing_transformer 1.6.1 computes.
+"""Makes tests/reference/cases/*.safetensors: what the PyTorch package routing_transformer computes.
 
     python -m venv pt && pt/bin/pip install -r tests/reference/requirements.txt
     pt/bin/python tests/reference/make.py [NAME...]
@@ -13,11 +13,13 @@ float32, int32 or bool (parameters bfloat16),
                  grad/in/NAME, for every float input
     state/NAME   the k-means means after one update (training)
 
-and, as metadata, model, set (options for --set) and training. All is computed in float64 from bfloat16 parameters.
-A draw is repeated until no routing decision is closer than MARGIN, so that rounding can't turn one.
+and, as metadata, model, set (options for --set) and training. All is computed in float64 from
+bfloat16 parameters. A draw is repeated until no routing decision is closer than MARGIN, so that
+rounding can't turn one.
 
 Options that the package accepts and ignores are repaired() here, to what their names say.
 """
+
 import importlib.metadata
 import pathlib
 import sys
@@ -38,9 +40,14 @@ for line in (HERE / "requirements.txt").read_text().split():
     if found != wanted:
         sys.exit(f"{package} {wanted} is needed, {found} is installed")
 
-import routing_transformer.routing_transformer as package          # noqa: E402
-from routing_transformer import Autopadder, RoutingTransformer, RoutingTransformerEncDec, RoutingTransformerLM  # noqa: E402
-from routing_transformer.reversible import ReversibleBlock          # noqa: E402
+import routing_transformer.routing_transformer as package  # noqa: E402
+from routing_transformer import (
+    Autopadder,
+    RoutingTransformer,
+    RoutingTransformerEncDec,
+    RoutingTransformerLM,
+)  # noqa: E402
+from routing_transformer.reversible import ReversibleBlock  # noqa: E402
 
 MARGIN = 3e-5
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -48,12 +55,19 @@ ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tan
 
 # ---- models ----
 
+
 def arguments(options):
     """rtc's options as the package's arguments; what only rtc has, or the package ignores, goes."""
     out = {}
     for name, value in options.items():
         plain = name.removeprefix("enc_").removeprefix("dec_")
-        if plain in ("autopad", "ff_mult", "commitment_factor", "context_window_size", "rel_pos_emb"):
+        if plain in (
+            "autopad",
+            "ff_mult",
+            "commitment_factor",
+            "context_window_size",
+            "rel_pos_emb",
+        ):
             continue
         if name == "ignore_index" and "enc_depth" not in options:
             continue
@@ -68,7 +82,11 @@ def repaired(model, options):
     for m in model.modules():
         if isinstance(m, package.Kmeans) and "commitment_factor" in options:
             m.commitment = options["commitment_factor"]
-        if isinstance(m, package.KmeansAttention) and m.receives_context and "context_window_size" in options:
+        if (
+            isinstance(m, package.KmeansAttention)
+            and m.receives_context
+            and "context_window_size" in options
+        ):
             m.context_window_size = options["context_window_size"]
         if isinstance(m, package.LocalAttention) and not options.get("rel_pos_emb", True):
             m.rel_pos = None
@@ -84,7 +102,12 @@ def build(config):
     own = arguments(options)
     if config["model"] == "routing_encdec":
         model = RoutingTransformerEncDec(**own)
-        model._backward_hooks.clear()            # it would update means during the backward pass
+        model._backward_hooks.clear()  # it would update means during the backward pass
+        for side, prefix in ((model.enc, "enc_"), (model.dec, "dec_")):
+            repaired(
+                side,
+                {k.removeprefix(prefix): v for k, v in options.items() if k.startswith(prefix)},
+            )
         return model
     if config["model"] == "routing_transformer":
         return repaired(RoutingTransformer(**own), options)
@@ -126,6 +149,7 @@ def draw_parameters(model, g, config, gating):
 
 # ---- inputs ----
 
+
 def draw_mask(kind, rows, time, g):
     """Differs from row to row; the first row is whole, but for `empty`."""
     if kind is None:
@@ -135,9 +159,9 @@ def draw_mask(kind, rows, time, g):
         if kind == "holes":
             mask[row] = torch.rand(time, generator=g) < 0.7
         elif kind == "right":
-            mask[row, time - row * max(1, time // 5):] = row == 0
+            mask[row, time - row * max(1, time // 5) :] = row == 0
         elif kind == "left":
-            mask[row, :row * max(1, time // 4)] = False
+            mask[row, : row * max(1, time // 4)] = False
         elif kind == "empty":
             mask[row] = torch.rand(time, generator=g) < (0.8, 0, 0.3)[row % 3]
     return mask
@@ -157,7 +181,10 @@ def draw_inputs(config, g):
     mask = draw_mask(config.get("mask"), rows, time, g)
     context_mask = draw_mask(config.get("context_mask"), rows, source, g)
     if model == "routing_encdec":
-        inputs.update(src=tokens(options["enc_num_tokens"], source), tgt=tokens(options["dec_num_tokens"], time))
+        inputs.update(
+            src=tokens(options["enc_num_tokens"], source),
+            tgt=tokens(options["dec_num_tokens"], time),
+        )
         inputs.update(tgt_mask=mask, src_mask=context_mask)
     elif model == "routing_transformer":
         inputs.update(x=floats(time), dy=floats(time), input_mask=mask)
@@ -166,13 +193,16 @@ def draw_inputs(config, g):
         if not options.get("return_embeddings"):
             inputs["targets"] = tokens(options["num_tokens"], time)
             if config.get("ignore"):
-                inputs["targets"][torch.rand(rows, time, generator=g) < 0.3] = options.get("ignore_index", -1)
+                inputs["targets"][torch.rand(rows, time, generator=g) < 0.3] = options.get(
+                    "ignore_index", -1
+                )
     if model != "routing_encdec" and source:
         inputs.update(context=floats(source), context_mask=context_mask)
     return {k: v for k, v in inputs.items() if v is not None}
 
 
 # ---- one step ----
+
 
 def step(config, model, inputs):
     """Outputs, and the gradients of loss where there is one."""
@@ -189,26 +219,38 @@ def step(config, model, inputs):
     y, aux = net(x, **given)
     if targets is None:
         return dict(embeddings=y, aux_loss=aux.sum())
-    loss = F.cross_entropy(y.transpose(1, 2), targets, ignore_index=options.get("ignore_index", -1)) + aux.sum()
+    loss = (
+        F.cross_entropy(y.transpose(1, 2), targets, ignore_index=options.get("ignore_index", -1))
+        + aux.sum()
+    )
     return dict(logits=y, aux_loss=aux.sum(), loss=loss)
 
 
 def step_encdec(model, given):
     kept = {}
-    hooks = [model.dec.base_net.register_forward_hook(lambda m, i, o: kept.update(logits=o[0], dec_aux=o[1].sum())),
-             model.enc.register_forward_hook(lambda m, i, o: kept.update(enc_aux=o[1].sum()))]
-    masks = {k: given[n] for k, n in (("enc_input_mask", "src_mask"), ("dec_input_mask", "tgt_mask")) if n in given}
+    hooks = [
+        model.dec.base_net.register_forward_hook(
+            lambda m, i, o: kept.update(logits=o[0], dec_aux=o[1].sum())
+        ),
+        model.enc.register_forward_hook(lambda m, i, o: kept.update(enc_aux=o[1].sum())),
+    ]
+    masks = {
+        k: given[n]
+        for k, n in (("enc_input_mask", "src_mask"), ("dec_input_mask", "tgt_mask"))
+        if n in given
+    }
     loss, _ = model(given["src"], given["tgt"], return_loss=True, **masks)
     for h in hooks:
         h.remove()
-    if model.dec_reversible:                     # the package leaves this part to the user
+    if model.dec_reversible:  # the package leaves this part to the user
         loss = loss + kept["enc_aux"]
-    logits = kept["logits"][:, :given["tgt"].shape[1] - 1]
+    logits = kept["logits"][:, : given["tgt"].shape[1] - 1]
     return dict(logits=logits, aux_loss=kept["dec_aux"] + kept["enc_aux"], loss=loss.sum())
 
 
 class Decisions:
-    """While active: the smallest margin of every top-k and nearest-centroid decision; uniform draws give `draw`."""
+    """While active: the smallest margin of every top-k and nearest-mean decision; uniform draws
+    give `draw`."""
 
     def __init__(self, draw):
         self.margin, self.draw = float("inf"), draw
@@ -241,12 +283,12 @@ class Decisions:
         torch.Tensor.topk, torch.Tensor.uniform_, package.dists_and_buckets = self.saved
 
 
-def run(config, model, inputs, dtype, draw=1 - 2 ** -24):
+def run(config, model, inputs, dtype, draw=1 - 2**-24):
     """(outputs, gradients, states, margin) of one step of a model in `dtype`."""
     model.to(dtype).train(config.get("train", False))
     for m in model.modules():
         if isinstance(m, ReversibleBlock):
-            m.training = True                    # of the block alone: without it there is no backward pass
+            m.training = True  # of the block alone: without it there is no backward pass
     inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}
     floats = {k: v.requires_grad_() for k, v in inputs.items() if v.is_floating_point()}
     with Decisions(draw) as decisions:
@@ -258,7 +300,9 @@ def run(config, model, inputs, dtype, draw=1 - 2 ** -24):
     for m in model.modules():
         if isinstance(m, package.Kmeans) and m.new_means is not None:
             m.update()
-    means = {n: b for n, b in model.named_buffers(remove_duplicate=False) if n.endswith("kmeans.means")}
+    means = {
+        n: b for n, b in model.named_buffers(remove_duplicate=False) if n.endswith("kmeans.means")
+    }
     return out, grads, means if config.get("train") else {}, decisions.margin
 
 
@@ -269,19 +313,29 @@ def close(a, b, tolerance):
 
 # ---- files ----
 
+
 def set_text(options):
     def text(name, value):
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, list):
-            return ",".join(map(str, value)) if name.endswith("heads") else "[" + ",".join(map(str, value)) + "]"
+            return (
+                ",".join(map(str, value))
+                if name.endswith("heads")
+                else "[" + ",".join(map(str, value)) + "]"
+            )
         return str(value)
+
     return " ".join(f"{k}={text(k, v)}" for k, v in options.items())
 
 
 def stored(t, dtype=torch.float32):
     t = t.detach()
-    return t.clone() if t.dtype == torch.bool else t.to(dtype if t.is_floating_point() else torch.int32).contiguous().clone()
+    return (
+        t.clone()
+        if t.dtype == torch.bool
+        else t.to(dtype if t.is_floating_point() else torch.int32).contiguous().clone()
+    )
 
 
 def smallest(t):
@@ -305,7 +359,7 @@ def make(config):
         again.load_state_dict(before)
         single.load_state_dict(before)
         out, grads, means, margin = run(config, model, inputs, torch.float64)
-        # with another draw an expert's second choice must be the same: its gates are above the threshold
+        # with another draw an expert's second choices must be the same: gates above the threshold
         other = run(config, again, inputs, torch.float64, 0.0)
         if margin < MARGIN or differing(other, (out, grads, means), 0.0):
             continue
@@ -314,19 +368,33 @@ def make(config):
             break
         print(f"{config['name']}: draw {seed}: float32 rounding shows in {len(noisy)} tensors")
     else:
-        sys.exit(f"{config['name']}: every draw has a decision closer than {MARGIN}, one left to chance, or rounding")
+        sys.exit(
+            f"{config['name']}: every draw has a decision closer than {MARGIN}, or one left to"
+            " chance, or shows rounding"
+        )
     tensors = {"in/" + k: stored(v) for k, v in inputs.items()}
     tensors.update({"param/" + k: smallest(v) for k, v in before.items()})
     tensors.update({"out/" + k: stored(v) for k, v in out.items()})
     tensors.update({"grad/" + k: stored(v) for k, v in grads.items()})
     tensors.update({"state/" + k: stored(v) for k, v in means.items()})
     path = HERE / "cases" / f"{config['name']}.safetensors"
-    save_file(tensors, path, metadata={"model": config["model"], "set": set_text(config["options"]),
-                                       "training": str(config.get("train", False)).lower(),
-                                       "package": "routing_transformer 1.6.1"})
+    save_file(
+        tensors,
+        path,
+        metadata={
+            "model": config["model"],
+            "set": set_text(config["options"]),
+            "training": str(config.get("train", False)).lower(),
+            "package": "routing_transformer 1.6.1",
+        },
+    )
     quiet = sorted(k for k, v in grads.items() if v.abs().max() < 1e-9)
-    print(f"{config['name']:28s} draw {seed:2d}  margin {margin:.1e}  {path.stat().st_size / 1024:6.0f} KiB",
-          "zero: " + " ".join(quiet) if quiet else "", flush=True)
+    print(
+        f"{config['name']:28s} draw {seed:2d}  margin {margin:.1e} ",
+        f"{path.stat().st_size / 1024:6.0f} KiB",
+        "zero: " + " ".join(quiet) if quiet else "",
+        flush=True,
+    )
     return path.stat().st_size
 
 
