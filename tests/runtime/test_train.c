@@ -210,12 +210,16 @@ static void poison(void *ctx, const TrainStep *s)
     store->value[store_param(store, "bias")->offset] = INFINITY;
 }
 
+static void drop_data(void *data) { data_close(data); }
+
 static void train_poisoned(Lab *l, void *ctx)
 {
     const char *text = lab_text(l, 100), *dir = ctx;
     Session *s = lab_session(l, LAB_TINY, NULL, 0);
+    diag_defer(l->d, lab_drop_session, s);
     Data *data = data_open(l->d, l->a, &(DataOptions){.paths = &text, .npaths = 1,
                                                       .num_tokens = 256});
+    diag_defer(l->d, drop_data, data);
     TrainSettings settings = train_settings(l->d, s->program);
     session_compile_tokens(s, true, 2, 16);
     Trainer *t = trainer_new(s, &settings, 7, 4, 1);
