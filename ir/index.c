@@ -196,6 +196,7 @@ static void poly_add(Poly *p, int64_t k, const Ix *e)
 }
 
 static bool divides_known(Graph *g, const Ix *y, const Ix *c);
+static const Atom *lone(const Ix *r);
 
 /* The atoms of t without one occurrence of x. */
 static const Atom *const *without(Graph *g, const Term *t, int skip)
@@ -204,6 +205,36 @@ static const Atom *const *without(Graph *g, const Term *t, int skip)
     for (int i = 0, j = 0; i < t->n; i++)
         if (i != skip) m[j++] = t->f[i];
     return m;
+}
+
+/* coef * rest * (y % c) and coef * c * rest * ((y // c) % e) are coef * rest * (y % (c * e)); constants only.
+ * Term i is the first, x its remainder. */
+static bool recombine_digits(Poly *p, int i, const Atom *x, const Atom *const *rest)
+{
+    Graph *g = p->g;
+    const Term t = p->t.v[i];
+    int64_t c = x->b->c, coef, whole;
+    if (!ix_is_const(x->b) || __builtin_mul_overflow(t.coef, c, &coef)) return false;
+    for (int k = 0; k < p->t.n; k++) {
+        const Term u = p->t.v[k];
+        if (k == i || u.n != t.n || u.coef != coef) continue;
+        for (int m = 0; m < u.n; m++) {
+            const Atom *y = u.f[m], *q = y->kind == AT_MOD ? lone(y->a) : NULL;
+            if (!q || q->kind != AT_DIV || q->a != x->a || q->b != x->b || !ix_is_const(y->b)) continue;
+            const Atom *const *others = without(g, &u, m);
+            if (u.n > 1 && memcmp(others, rest, sizeof *rest * (size_t)(u.n - 1))) continue;
+            if (__builtin_mul_overflow(c, y->b->c, &whole)) continue;
+            const Atom *a = atom_make(g, (Atom){.kind = AT_MOD, .a = x->a, .b = ix_const(g, whole)});
+            Term one = {.coef = 1, .n = 1, .f = &a};
+            Ix ae = {.nterm = 1, .t = &one};
+            int hi = i > k ? i : k, lo = i > k ? k : i;
+            p->t.v[hi] = p->t.v[--p->t.n];
+            p->t.v[lo] = p->t.v[--p->t.n];
+            poly_add_product(p, t.coef, t.n - 1, rest, &ae);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* c * (y // c) + y % c = y, and c * (y // c) = y where c is known to divide y. One step; false when none applies. */
@@ -235,6 +266,7 @@ static bool recombine(Poly *p)
                 }
                 continue;
             }
+            if (recombine_digits(p, i, x, rest)) return true;
             if (!ix_is_const(x->b) && (x->b->c || x->b->nterm != 1)) continue;
             /* look for coef * c * rest * (y // c) */
             const Atom *d = atom_make(g, (Atom){.kind = AT_DIV, .a = x->a, .b = x->b});

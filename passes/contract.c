@@ -46,18 +46,59 @@ bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Co
     return m >= LEAST_SIDE && n >= LEAST_SIDE && k >= LEAST_SIDE && c->work >= LEAST_WORK;
 }
 
+enum { MOST_DIGITS = 4 };
+
+/* Do these dimensions, each a row of the next, make one affine index of the axis? */
+static bool is_digits(Graph *g, Edge e, int axis, const int *dims, int n, const Ix **step)
+{
+    const Ix *at = ix_const(g, 0), *unit = ix_const(g, 1), *rest;
+    for (int i = n - 1; i >= 0; i--) {
+        at = ix_add(g, at, ix_mul(g, unit, e.map->ix[dims[i]]));
+        unit = ix_mul(g, unit, e.node->space->ext[dims[i]]);
+    }
+    return ix_affine(g, at, axis, step, &rest) && !(*step)->axes;
+}
+
+static bool permute_digits(Graph *g, Edge e, int axis, int *dims, int from, int n, const Ix **step)
+{
+    if (from == n) return is_digits(g, e, axis, dims, n, step);
+    for (int i = from; i < n; i++) {
+        int t = dims[i];
+        memmove(dims + from + 1, dims + from, sizeof *dims * (size_t)(i - from));
+        dims[from] = t;
+        if (permute_digits(g, e, axis, dims, from + 1, n, step)) return true;
+        memmove(dims + from, dims + from + 1, sizeof *dims * (size_t)(i - from));
+        dims[i] = t;
+    }
+    return false;
+}
+
+int axis_dims(Graph *g, Edge e, int axis, int *dims, const Ix **step)
+{
+    const Ix *rest;
+    int n = 0;
+    for (int d = 0; d < e.map->n; d++) {
+        if (!(e.map->ix[d]->axes >> axis & 1)) continue;
+        if (n == MOST_DIGITS) return -1;
+        dims[n++] = d;
+    }
+    if (n == 0) return 0;
+    if (n == 1)
+        return ix_affine(g, e.map->ix[dims[0]], axis, step, &rest) && !(*step)->axes ? 1 : -1;
+    return permute_digits(g, e, axis, dims, 0, n, step) ? n : -1;
+}
+
 bool operand_is_plain(Graph *g, Edge e)
 {
     if (e.node->op == OP_const || e.node->op == OP_idx || e.node->op == OP_rand ||
         e.node->op == OP_fresh || e.node->dt != DT_FLOAT)
         return false;
-    for (int d = 0; d < e.map->n; d++) {
-        const Ix *ix = e.map->ix[d], *coef, *rest;
-        if (ix->loads) return false;
-        for (int x = 0; x < MAX_AXES; x++) {
-            if (!(ix->axes >> x & 1)) continue;
-            if (!ix_affine(g, ix, x, &coef, &rest) || coef->axes) return false;
-        }
+    for (int d = 0; d < e.map->n; d++)
+        if (e.map->ix[d]->loads) return false;
+    for (int x = 0; x < MAX_AXES; x++) {
+        int dims[MAX_AXES];
+        const Ix *step;
+        if (axis_dims(g, e, x, dims, &step) < 0) return false;
     }
     return true;
 }
@@ -222,7 +263,7 @@ typedef struct {
 
 static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
 {
-    if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : graph_copy(g, space, part[0]);
+    if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : copy_by_digits(g, space, part[0]);
     Edge e = part[0];
     for (int i = 1; i < n; i++) e = graph_pw2(g, OP_mul, space, e, part[i]);
     return graph_copy(g, space, e);

@@ -16,9 +16,15 @@ typedef struct {
     double work;             /* multiply-adds at the hints */
 } Contraction;
 
-/* A value that lies in memory once stored: no constants, positions or draws, and every index
- * affine. */
+/* A value that lies in memory once stored: no constants, positions or draws, and every axis moves
+ * it by a fixed step: indices are affine, or the digits of one axis (x // 64, x % 64). */
 bool operand_is_plain(Graph *g, Edge e);
+/* The dimensions of the operand that read the axis, as they must lie in memory, outermost first;
+ * several are digits of it. *step: how many elements of the last of them it moves. 0 if the axis
+ * isn't read, -1 if it moves by no fixed step. */
+int axis_dims(Graph *g, Edge e, int axis, int *dims, const Ix **step);
+/* A copy of e whose axes are split like the dimensions it reads, so that every reader shares it. */
+Edge copy_by_digits(Graph *g, const Space *space, Edge e);
 /* The axes of two factors under a sum, by role; false if they don't make a product, or one too
  * small. */
 bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c);

@@ -29,7 +29,11 @@ static Grouper *grouper_new(Unit *u, bool unfused)
     w->cluster = NEW_N(a, int, n);
     w->block = NEW_N(a, int8_t *, n);
     w->product = NEW_N(a, int, n);
-    for (int i = 0; i < n; i++) w->cluster[i] = w->product[i] = -1;
+    w->elements = NEW_N(a, double, n);
+    for (int i = 0; i < n; i++) {
+        w->cluster[i] = w->product[i] = -1;
+        w->elements[i] = elements_at(g->nodes.v[i], w->syms);
+    }
     return w;
 }
 
@@ -70,6 +74,12 @@ static void loops_instead(Grouper *w, const Node *sum)
         c->ext[c->nblock++] = sum->space->ext[x];
     }
     w->product[sum->id] = -1;
+}
+
+static void first_layout(Grouper *w)
+{
+    w->order = layout_choose(w->g, w->a, w->syms, w->products.v, w->products.n,
+                             layout_fixed(w->g, w->a), NULL);
 }
 
 static void choose_layout(Grouper *w)
@@ -189,6 +199,7 @@ static void group_unit(Unit *u, bool unfused)
     group_needs(w);
     group_keep(w);
     group_reads(w);
+    first_layout(w);
     group_merge(w);
     choose_layout(w);
     Grouping *out = NEW(u->arena, Grouping);

@@ -57,11 +57,12 @@ typedef struct {
     Ints *readers;        /* kept nodes that read a kept node or leaf */
     int *cluster;         /* of a kept node, before group_find; -1 */
     int8_t **block;       /* of a kept node: per axis the cluster's block axis, or -1 */
+    double *elements;     /* at the hints */
     int *product;         /* of a sum: index into products, or -1 */
 
     VEC(Contraction) products;
     Product *built; /* as library calls */
-    Order *order;   /* of every node's axes in memory */
+    Order *order;   /* of every node's axes in memory; before merging, a first guess */
     VEC(Cluster) clusters;
     int *leader;      /* union-find over clusters */
     uint64_t **reach; /* by leading cluster: bit per leading cluster that depends on it */

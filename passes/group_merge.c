@@ -21,7 +21,8 @@ enum {
     SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
     MOST_MEMBERS = 40,
     FAR_APART = 400, /* in nodes */
-    MOST_ROUNDS = 4
+    MOST_ROUNDS = 4,
+    VECTOR = 16
 };
 #define ALIVE_BYTES 65536.0
 #define TABLE_BYTES 65536.0
@@ -166,6 +167,21 @@ static void pair_shared(Grouper *w, int a, int b, Pairing *p)
         }
 }
 
+/* Nothing is read between the two: axes of equal extent may as well be walked together. */
+static void pair_rest(Grouper *w, int a, int b, Pairing *p)
+{
+    const Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
+    uint64_t taken = 0;
+    for (int i = 0; i < ca->nblock; i++)
+        if (p->with[i] >= 0) taken |= 1ull << p->with[i];
+    for (int i = 0; i < ca->nblock; i++)
+        for (int k = 0; k < cb->nblock && p->with[i] < 0; k++)
+            if (!(taken >> k & 1) && ix_proves_eq(w->g, ca->ext[i], cb->ext[k])) {
+                p->with[i] = (int8_t)k;
+                taken |= 1ull << k;
+            }
+}
+
 /* The shared block axes; two of a that meet one of b can't both be kept. */
 static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
 {
@@ -173,7 +189,10 @@ static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
     p->edges = p->table = false;
     memset(p->with, UNSEEN, sizeof p->with);
     pair_edges(w, a, b, p);
-    if (!p->edges) pair_shared(w, a, b, p);
+    if (!p->edges) {
+        pair_shared(w, a, b, p);
+        pair_rest(w, a, b, p);
+    }
     double blocks = 1;
     uint64_t taken = 0;
     for (int i = 0; i < ca->nblock; i++) {
@@ -234,6 +253,31 @@ static const char *different_times(const Cluster *a, const Cluster *b)
     return NULL;
 }
 
+/* Block axes of the cluster that the pairing keeps: bit per axis. */
+static uint64_t kept_axes(const Grouper *w, int a, int cluster, const Pairing *p)
+{
+    uint64_t kept = 0;
+    for (int i = 0; i < w->clusters.v[a].nblock; i++)
+        if (p->with[i] >= 0) kept |= 1ull << (cluster == a ? i : p->with[i]);
+    return kept;
+}
+
+/* Will the loops inside a block still run along memory? Either the contiguous axis of the cluster's
+ * largest value is looped inside, or it is a block axis long enough for a vector, or nothing
+ * changes. */
+static bool runs_along_memory(const Grouper *w, int cluster, uint64_t kept)
+{
+    const Cluster *c = &w->clusters.v[cluster];
+    if (kept == (1ull << c->nblock) - 1) return true;
+    const Node *largest = w->g->nodes.v[c->members.v[0]];
+    for (int i = 1; i < c->members.n; i++)
+        if (w->elements[c->members.v[i]] > w->elements[largest->id])
+            largest = w->g->nodes.v[c->members.v[i]];
+    if (!largest->rank) return true;
+    int last = w->order[largest->id][largest->rank - 1], b = w->block[largest->id][last];
+    return b < 0 || !(kept >> b & 1) || size_at(largest->space->ext[last], w->syms) >= VECTOR;
+}
+
 /* b doesn't come before a. */
 static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
 {
@@ -255,6 +299,11 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
         if (blocks <= 1) return "no block axis in common: one needs all positions of the other";
         return arena_printf(w->a, "common block axes leave only %.0f blocks", blocks);
     }
+    if (!p->edges && 2 * blocks < (need_a < need_b ? need_a : need_b))
+        return "together they would have fewer blocks than either";
+    if (!runs_along_memory(w, a, kept_axes(w, a, a, p)) ||
+        !runs_along_memory(w, b, kept_axes(w, a, b, p)))
+        return "common block axes leave loops that jump through memory";
     return NULL;
 }
 

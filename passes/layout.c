@@ -74,17 +74,15 @@ static void node_strides(Graph *g, const Node *n, Order order, const Ix **stride
     }
 }
 
-/* By how many elements the operand moves along each axis of the reader. */
+/* By how many elements the operand moves along each axis of the reader; NULL: by no fixed number.
+ */
 static void edge_strides(Graph *g, Edge e, Order order, int naxes, const Ix **out)
 {
-    const Ix *stride[MAX_AXES], *coef, *rest;
+    const Ix *stride[MAX_AXES], *at = ix_const(g, 0), *rest;
     node_strides(g, e.node, order, stride);
-    for (int x = 0; x < naxes; x++) {
-        out[x] = ix_const(g, 0);
-        for (int d = 0; d < e.map->n; d++)
-            if (e.map->ix[d]->axes >> x & 1 && ix_affine(g, e.map->ix[d], x, &coef, &rest))
-                out[x] = ix_add(g, out[x], ix_mul(g, coef, stride[d]));
-    }
+    for (int d = 0; d < e.map->n; d++) at = ix_add(g, at, ix_mul(g, e.map->ix[d], stride[d]));
+    for (int x = 0; x < naxes; x++)
+        if (!ix_affine(g, at, x, &out[x], &rest) || out[x]->axes) out[x] = NULL;
 }
 
 /* ---- gluing ---- */
@@ -136,17 +134,20 @@ static bool glue_dims(Layout *l, const Node *n, int outer, int inner, Undo *u)
     return true;
 }
 
-/* The one dimension of the operand that reads the axis, with its coefficient; -1 if several do. */
-static int dim_of(Graph *g, Edge e, int axis, const Ix **coef)
+/* Makes the digits of every axis follow each other. */
+static void glue_digits(Layout *l, Edge e)
 {
-    const Ix *rest;
-    int dim = -1;
-    for (int d = 0; d < e.map->n; d++) {
-        if (!(e.map->ix[d]->axes >> axis & 1)) continue;
-        if (dim >= 0 || !ix_affine(g, e.map->ix[d], axis, coef, &rest)) return -1;
-        dim = d;
+    Undo kept = {.n = 0};
+    for (int x = 0; x < MAX_AXES; x++) {
+        int dims[MAX_AXES], n;
+        const Ix *step;
+        if (!(e.map->axes >> x & 1)) continue;
+        n = axis_dims(l->g, e, x, dims, &step);
+        for (int i = 0; i + 1 < n; i++) {
+            kept.n = 0;
+            glue_dims(l, e.node, dims[i], dims[i + 1], &kept);
+        }
     }
-    return dim;
 }
 
 /* Can axes x, y of the reader be one axis x * ext(y) + y of the operand? Glues its dimensions if
@@ -155,12 +156,14 @@ static bool joinable(Layout *l, Edge e, int x, int y, const Ix *ext_y, Undo *u)
 {
     Graph *g = l->g;
     const Ix *cx, *cy;
-    int dx = dim_of(g, e, x, &cx), dy = dim_of(g, e, y, &cy);
-    if (dx < 0 || dy < 0) return false;
+    int dx[MAX_AXES], dy[MAX_AXES];
+    int nx = axis_dims(g, e, x, dx, &cx), ny = axis_dims(g, e, y, dy, &cy);
+    if (nx <= 0 || ny <= 0) return false;
     const Ix *step = ix_mul(g, ext_y, cy);
-    if (dx == dy) return ix_proves_eq(g, cx, step);
-    if (!ix_proves_eq(g, ix_mul(g, cx, e.node->space->ext[dy]), step)) return false;
-    return glue_dims(l, e.node, dx, dy, u);
+    if (dx[nx - 1] == dy[0]) return nx == 1 && ny == 1 && ix_proves_eq(g, cx, step);
+    for (int i = 0; i < ny; i++) cx = ix_mul(g, cx, e.node->space->ext[dy[i]]);
+    if (!ix_proves_eq(g, cx, step)) return false;
+    return glue_dims(l, e.node, dx[nx - 1], dy[0], u);
 }
 
 /* Tries the axes in the order given; all or nothing. */
@@ -228,10 +231,11 @@ static void glue(Layout *l, const Space *s, uint64_t mask, Edge e, Edge f)
 static void want_contiguous(Layout *l, Edge e, uint64_t mask, double work)
 {
     for (int x = 0; x < MAX_AXES; x++) {
-        const Ix *coef;
+        const Ix *step;
+        int dims[MAX_AXES], n;
         if (!(mask >> x & 1)) continue;
-        int d = dim_of(l->g, e, x, &coef);
-        if (d >= 0 && ix_is(coef, 1)) wish_of(l, e.node)->contiguous[d] += work;
+        n = axis_dims(l->g, e, x, dims, &step);
+        if (n > 0 && ix_is(step, 1)) wish_of(l, e.node)->contiguous[dims[n - 1]] += work;
     }
 }
 
@@ -239,6 +243,8 @@ static void contraction_wishes(Layout *l, const Contraction *c)
 {
     const Space *s = c->sum->space;
     Edge out = edge_identity(l->g, c->sum);
+    glue_digits(l, c->a);
+    glue_digits(l, c->b);
     glue(l, s, c->k, c->a, c->b);
     glue(l, s, c->m, c->a, out);
     glue(l, s, c->n, c->b, out);
@@ -430,6 +436,8 @@ ProductFault product_build(Graph *g, const int64_t *syms, const Contraction *c, 
     edge_strides(g, c->a, order[c->a.node->id], s->n, st.a);
     edge_strides(g, c->b, order[c->b.node->id], s->n, st.b);
     edge_strides(g, edge_identity(g, c->sum), order[c->sum->id], s->n, st.c);
+    for (int x = 0; x < s->n; x++)
+        if (!st.a[x] || !st.b[x]) return st.a[x] ? PRODUCT_B : PRODUCT_A;
     *out = (Product){.a = c->a, .b = c->b, .alpha = c->alpha};
     out->nbatch = list_axes(c->batch, st.c, syms, out->batch);
     int nm = list_axes(c->m, st.c, syms, out->m), nn = list_axes(c->n, st.c, syms, out->n);

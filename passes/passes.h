@@ -120,6 +120,7 @@ void pass_simplify(Unit *u);     /* rebuilds through the constructors: identitie
 void pass_grad(Unit *u);         /* reverse-mode differentiation of the `loss` output */
 void pass_dce(Unit *u);          /* what no root reaches goes; unwanted outputs and outputs of absent inputs too */
 void pass_split(Unit *u);        /* sums with too few outputs become two sums, so that every core has work */
+void pass_digits(Unit *u);       /* axes read through quotients and remainders become two axes */
 void pass_contract(Unit *u);     /* products worth a library call: their operands become stored, affinely read tensors */
 void pass_group(Unit *u);        /* nodes to groups and buffers */
 void pass_group_none(Unit *u);   /* every node its own group: the unfused program, for comparison */
