@@ -21,6 +21,7 @@ Options that the package accepts and ignores are repaired() here, to what their 
 """
 
 import importlib.metadata
+import json
 import pathlib
 import sys
 import warnings
@@ -344,6 +345,17 @@ def smallest(t):
     return stored(t, torch.bfloat16 if exact else torch.float32)
 
 
+def write(path, tensors, metadata):
+    """The library writes metadata in an order of chance; here equal values give equal bytes."""
+    save_file(tensors, path, metadata)
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    path.write_bytes(data[:8] + text + data[8 + size :])
+
+
 def differing(got, want, tolerance):
     return [k for g, w in zip(got, want) for k in w if not close(g[k], w[k], tolerance)]
 
@@ -378,10 +390,10 @@ def make(config):
     tensors.update({"grad/" + k: stored(v) for k, v in grads.items()})
     tensors.update({"state/" + k: stored(v) for k, v in means.items()})
     path = HERE / "cases" / f"{config['name']}.safetensors"
-    save_file(
-        tensors,
+    write(
         path,
-        metadata={
+        tensors,
+        {
             "model": config["model"],
             "set": set_text(config["options"]),
             "training": str(config.get("train", False)).lower(),
