@@ -96,9 +96,10 @@ static const char *on_path(Arena *a, const char *name)
     return NULL;
 }
 
-static const char *compiler(Arena *a)
+static const char *compiler(Arena *a, const char *wanted)
 {
     const char *cc = getenv("CC");
+    if (wanted) return on_path(a, wanted);
     if (cc && *cc) return on_path(a, cc);
     static const char *const names[] = {"cc", "gcc", "clang"};
     for (int i = 0; i < COUNT(names); i++) {
@@ -178,11 +179,8 @@ static Temp *temp_make(Diag *d, Arena *a, int n)
 
 /* ---- version ---- */
 
-const char *cc_version(Diag *d, Arena *a, const char **path)
+static char *version_of(Diag *d, Arena *a, const char *cc)
 {
-    const char *cc = compiler(a);
-    if (path) *path = cc;
-    if (!cc) return NULL;
     Temp *t = temp_make(d, a, 1);
     const char *log = temp_path(t, 0, ".log");
     char *argv[] = {arena_strdup(a, cc), "--version", NULL};
@@ -192,6 +190,13 @@ const char *cc_version(Diag *d, Arena *a, const char **path)
     temp_remove(t);
     if (text) text[strcspn(text, "\n")] = 0;
     return text;
+}
+
+const char *cc_version(Diag *d, Arena *a, const char **path)
+{
+    const char *cc = compiler(a, NULL);
+    if (path) *path = cc;
+    return cc ? version_of(d, a, cc) : NULL;
 }
 
 /* ---- one build ---- */
@@ -233,12 +238,12 @@ static const char *identity(Build *b)
     if (version) {
         version = arena_strndup(b->a, version, n);
     } else {
-        version = (char *)cc_version(b->d, b->a, NULL);
+        version = version_of(b->d, b->a, b->cc);
         if (!version) diag_fail(b->d, "the C compiler %s doesn't run", b->cc);
         cache_keep(b->cache, key, version, strlen(version));
     }
     Str s = {.arena = b->a};
-    str_printf(&s, "rtc cpu kernels\n%s\n%s\n", version, b->isa->name);
+    str_printf(&s, "rtc kernels\n%s\n%s\n", version, b->isa->name);
     for (int i = 0; b->flags[i]; i++) str_printf(&s, "%s ", b->flags[i]);
     for (int i = 0; b->isa->flags[i]; i++) str_printf(&s, "%s ", b->isa->flags[i]);
     str_add(&s, "\n");
@@ -331,8 +336,9 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
     if (!work) diag_oom(d);
     arena_on_oom(work, diag_oom, d);
     diag_defer(d, (void (*)(void *))arena_free, work);
-    Build b = {.d = d, .a = work, .isa = isa_find(d, o->isa), .cc = compiler(work)};
+    Build b = {.d = d, .a = work, .isa = isa_find(d, o->isa), .cc = compiler(work, o->compiler)};
     b.flags = o->flags ? o->flags : options;
+    if (!b.cc && o->compiler) diag_fail(d, "no compiler `%s` found on PATH", o->compiler);
     if (!b.cc)
         diag_fail(d, "no C compiler found\nrtc compiles its kernels with the system's C compiler\n"
                      "hint: install one (package gcc or clang), or name it in CC");

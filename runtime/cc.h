@@ -10,9 +10,11 @@ const char *cc_isa_here(void);
 typedef struct {
     const char *isa; /* NULL: cc_isa_here(); more than this CPU has is an error */
     CacheOptions cache;
-    int jobs; /* compilers at once; 0: 2 */
-    const char *const *flags; /* how to compile, ends with NULL; NULL: as the cpu device's kernels */
-    bool keep_images;         /* fill CcObjects.image */
+    int jobs;             /* compilers at once; 0: 2 */
+    const char *compiler; /* NULL: $CC, or cc, gcc, clang */
+    const char *const
+        *flags;       /* how to compile, ends with NULL; NULL: as the cpu device's kernels */
+    bool keep_images; /* fill CcObjects.image */
 } CcOptions;
 
 typedef struct {
