@@ -41,8 +41,10 @@ static void fail_table(Work *w)
                    *m->more ? "  " : "", m->more);
     }
     if (n < w->misfits.n) str_printf(&text, "\n  and %d more", w->misfits.n - n);
-    diag_fail(w->d, "%s does not fit the model %s (names by %s); nothing was written%s",
-              w->in->path, w->map->program->model, w->map->path, text.s);
+    diag_fail(w->d,
+              "%s does not fit the model %s (names by %s); nothing was written%s\n"
+              "hint: --set takes the options that the tensors were made with", w->in->path,
+              w->map->program->model, w->map->path, text.s);
 }
 
 /* ---- one tensor ---- */
