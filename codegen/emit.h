@@ -108,6 +108,32 @@ const char *emit_scratch(Emit *e, const Ix *bytes);
 const char *c_type(DType dt);   /* of a value: float, int */
 const char *c_stored(DType dt); /* of an element: float, int, unsigned char */
 
+/* ---- what a member computes (members.c) ---- */
+
+/* The axes of `space` may be finer than the node's: an axis that is only read in pieces of c is two
+ * (split.c). `pos` gives the node's axes, so strides and block axes stay those of the node. */
+typedef struct {
+    Op op; /* of a reduction or selection; OP_stop: the value of e */
+    const Space *space;
+    int rank;           /* the first so many axes of space are out axes */
+    Edge e;             /* over space */
+    Node *node;         /* for attributes, and as self; NULL: none */
+    const int8_t *axis; /* per axis of space: the block axis or -1; NULL: all -1 */
+    DType dt;
+    int buf; /* where it goes: plan buffer, or -1 and then priv */
+    Private *priv;
+    int out;                       /* out axes of the node */
+    const int8_t *own_axis;        /* per axis of the node: block axis of the group */
+    const Map *pos;                /* the node's axes over space */
+    const Ix *const *stride;       /* per out axis of the node; NULL: a block axis of a private */
+    const Ix *const *key;          /* scatter: per out axis of the node, over space */
+    const Ix *block_pos[MAX_AXES]; /* by block axis of the group: its position; NULL: has it not */
+    const Ix *limit;               /* checks: e is compared with [0, limit) */
+} Work;
+
+void emit_work(Emit *e, const Work *w);
+bool is_keyed(const Work *w, int axis); /* an axis of space that a scatter's key replaces */
+
 /* ---- one member (nest.c) ---- */
 
 typedef struct {
@@ -117,8 +143,8 @@ typedef struct {
     int base_depth;
 } AxisVar; /* position = base + var */
 typedef struct {
-    const char *head;
-    bool simd;
+    const char *head;                 /* of a plain loop */
+    const char *var, *count, *pragma; /* the lane loop: 0 <= var < count */
 } Loop;
 typedef struct {
     int parent;
@@ -127,21 +153,31 @@ typedef struct {
     bool clamp;
 } Ctx; /* where reads may touch memory: cond, if it has one */
 typedef struct {
+    const char *name, *from, *to;
+} Cut; /* a condition that holds for lanes from .. to - 1: the lane loop is cut there */
+typedef struct {
     const void *a, *b;
     int c;
     Val v;
 } Memo;
 
+enum { MAX_CUTS = 2 };
+
 typedef struct {
     Emit *e;
+    const Work *w;
     const Space *space;
-    const int8_t *block_axis; /* per axis: block axis or -1 */
-    const Node *self;         /* computed here even if it is stored */
+    const Node *self; /* computed here even if it is stored */
     AxisVar axis[MAX_AXES];
     int depth;                 /* innermost so far */
     int lane_axis, lane_depth; /* -1: none */
-    const char *tile_var;      /* position in the block's tile, once its loop is open */
+    const char *lane_count;    /* of the lane loop */
+    int count_depth;           /* where it is known */
+    const Ix *most_lanes;
+    const char *tile_var; /* position in the block's tile, once its loop is open */
     int tile_depth;
+    Cut cut[MAX_CUTS];
+    int ncut;
     Loop loop[MAX_DEPTH];
     Str code[MAX_DEPTH], tail[MAX_DEPTH];
     VEC(Ctx) ctx; /* [0]: everywhere */
@@ -149,16 +185,18 @@ typedef struct {
     int nmemo, memo_cap;
 } Nest;
 
-void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, const Node *self);
+void nest_open(Nest *n, Emit *e, const Work *w, const Node *self);
 void nest_loop(Nest *n, int axis, bool backwards); /* a plain loop over all of an axis */
 /* A loop over chunks of an axis; its lane or inner loop follows. Returns the name of the chunk's
  * length. */
 const char *nest_chunks(Nest *n, int axis, int size);
-/* Positions 0.. of a chunk; simd: the lane loop, with a reduction clause or NULL. */
-void nest_inner(Nest *n, int axis, const char *count, bool simd, const char *clause);
-void nest_lanes(Nest *n, int axis,
-                const char *reduction);   /* the simd loop over all of an axis; clause or NULL */
-void nest_tile_lanes(Nest *n, bool simd); /* the loop over the lanes of the block tile */
+void nest_rows(Nest *n, int axis, const char *count); /* a plain loop over the chunk */
+/* The lane loop: over the chunk (count, at most `most`), or all of an axis; with an OpenMP clause.
+ */
+void nest_chunk_lanes(Nest *n, int axis, const char *count, int most, const char *clause);
+void nest_lanes(Nest *n, int axis, const char *clause);
+void nest_tile_lanes(Nest *n); /* ... over the block's tile */
+void nest_tile_plain(Nest *n); /* a plain loop over it, where another axis is the lane */
 void nest_code(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_tail(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_close(Nest *n); /* appends the nest to the kernel's body */
@@ -176,39 +214,31 @@ const Ix *private_address(Graph *g, const Private *p, const Map *m); /* without 
 bool is_word(const char *s);                                         /* a name or a number */
 Val named(Nest *n, int depth, DType dt, const char *fmt, ...) RTC_PRINTF(4, 5);
 
-/* ---- what a member computes (members.c) ---- */
-
-typedef struct {
-    Op op; /* of a reduction or selection; OP_stop: the value of e */
-    const Space *space;
-    int rank;           /* out axes */
-    Edge e;             /* over space */
-    Node *node;         /* for attributes, and as self; NULL: none */
-    const int8_t *axis; /* block axes */
-    DType dt;
-    int buf; /* where it goes: plan buffer, or -1 and then priv */
-    Private *priv;
-    const Ix *const *stride; /* per out axis; NULL entries: block axes of a private */
-    const Ix *limit;         /* checks: e is compared with [0, limit) */
-} Work;
-
-void emit_work(Emit *e, const Work *w);
-
 /* ---- lanes.c ---- */
 
-/* The axis of w's space that the innermost loop should run along; -1: none; -2: the lanes of the
- * block tile. */
+enum { NO_LANE = -1, TILE_LANE = -2 };
+
+/* The axis of w's space that the innermost loop should run along, or one of the above. */
 int best_lane(Emit *e, const Work *w, double *cost);
+/* An axis that w reads in pieces: as quotient and remainder by *size, a constant that divides it.
+ */
+bool find_split(Emit *e, const Work *w, int *axis, int64_t *size);
+
+/* ---- split.c ---- */
+
+typedef struct {
+    int n;
+    Work *w;
+    const Space *block;
+} WorkList; /* priv and stride of private works are set in loops.c */
+
+/* Splits axes until no member reads one in pieces. */
+void split_axes(Emit *e, WorkList *wl);
 
 /* ---- loops.c ---- */
 
 /* A kernel for the works over the block space, as a step (kernel, arguments, blocks, scratch,
  * cost). */
-typedef struct {
-    int n;
-    Work *w;
-    const Space *block;
-} WorkList; /* priv and stride of private works are set here */
 Step loops_step(Planner *pl, const WorkList *wl, Loc loc);
 
 /* ---- product.c ---- */

@@ -13,6 +13,7 @@ typedef struct {
     const Work *w;
     PairTable seen;
     VEC(const Ix *) buffers, privates; /* addresses over w's space */
+    VEC(const Ix *) others;            /* other index expressions: guards, positions, draws */
     double ops;                        /* scalar operations of light nodes */
 } Walk;
 
@@ -24,16 +25,23 @@ static void walk_load(void *ctx, Edge x, bool as_index)
     walk_edge(ctx, x);
 }
 
+static void walk_index(Walk *k, const Ix *e, const Map *m)
+{
+    e = ix_subst(k->e->g, e, m, k->w->space);
+    vec_push(k->e->a, &k->others, e);
+    ix_loads(e, walk_load, k);
+}
+
 static void walk_light(Walk *k, Edge x)
 {
     Graph *g = k->e->g;
     const Node *n = x.node;
     k->ops += op_info[n->op].cost;
     for (int i = 0; i < n->nargs; i++) walk_edge(k, edge_comp(g, n->args[i], x.map, k->w->space));
-    if (n->op == OP_idx) ix_loads(ix_subst(g, n->attr.ix, x.map, k->w->space), walk_load, k);
+    if (n->op == OP_idx) walk_index(k, n->attr.ix, x.map);
+    if (n->op == OP_rand) walk_index(k, row_major(g, n->space), x.map);
     if (n->op != OP_read) return;
-    for (int i = 0; i < n->attr.guard.n; i++)
-        ix_loads(ix_subst(g, n->attr.guard.g[i].ix, x.map, k->w->space), walk_load, k);
+    for (int i = 0; i < n->attr.guard.n; i++) walk_index(k, n->attr.guard.g[i].ix, x.map);
 }
 
 static void walk_edge(Walk *k, Edge x)
@@ -73,8 +81,8 @@ static int tile_axis(const Emit *e, const Work *w)
 static const Ix *store_address(const Emit *e, const Work *w)
 {
     const Ix *at = ix_const(e->g, 0);
-    for (int i = 0; i < w->rank; i++)
-        if (w->stride[i]) at = ix_add(e->g, at, ix_mul(e->g, ix_axis(e->g, i), w->stride[i]));
+    for (int i = 0; i < w->out; i++)
+        if (w->stride[i]) at = ix_add(e->g, at, ix_mul(e->g, w->pos->ix[i], w->stride[i]));
     return at;
 }
 
@@ -118,28 +126,77 @@ static bool may_be_lane(const Work *w, int axis)
 {
     OpClass cls = op_info[w->op].cls;
     if (w->axis && w->axis[axis] >= 0) return false;
-    if (cls == CLASS_SCAT) return axis < w->rank && !w->node->attr.key[axis];
-    if (cls == CLASS_SCAN) return axis != w->node->attr.scan.axis;
+    if (cls == CLASS_SCAT) return axis < w->rank && !is_keyed(w, axis);
+    if (cls == CLASS_SCAN) return axis != ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]);
     if (cls == CLASS_TOP) return axis == w->rank;
     return cls == CLASS_REDUCE || axis < w->rank;
 }
 
-int best_lane(Emit *e, const Work *w, double *cost)
+static Walk walk_work(Emit *e, const Work *w)
 {
     Walk k = {.e = e, .w = w};
     walk_edge(&k, w->e);
-    if (op_info[w->op].cls == CLASS_SCAT)
-        for (int i = 0; i < w->rank; i++)
-            if (w->node->attr.key[i]) ix_loads(w->node->attr.key[i], walk_load, &k);
-    int best = -1;
+    for (int i = 0; w->key && i < w->out; i++)
+        if (w->key[i]) {
+            vec_push(e->a, &k.others, w->key[i]);
+            ix_loads(w->key[i], walk_load, &k);
+        }
+    return k;
+}
+
+int best_lane(Emit *e, const Work *w, double *cost)
+{
+    Walk k = walk_work(e, w);
+    int best = NO_LANE;
     double least = k.ops * OP * SCALAR + STRIDED * (k.buffers.n + k.privates.n + 1);
-    if (e->tile >= 0 && w->op != OP_top && tile_cost(&k) < least) least = tile_cost(&k), best = -2;
+    if (e->tile >= 0 && w->op != OP_top && tile_cost(&k) < least)
+        least = tile_cost(&k), best = TILE_LANE;
     for (int i = 0; i < w->space->n; i++) {
         double c = may_be_lane(w, i) ? axis_cost(&k, i) : least;
         if (c < least) least = c, best = i;
     }
     if (cost) *cost = least * space_hint(e->pl, w->space);
-    if (best == -1 && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank)
+    if (best == NO_LANE && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank)
         best = w->space->n - 1;
     return best;
+}
+
+/* ---- axes read in pieces ---- */
+
+enum { SMALLEST_PIECE = 16 };
+
+/* A quotient or remainder of a bare axis by a constant in e: the largest constant. */
+static void pieces_in(const Ix *e, int *axis, int64_t *size)
+{
+    for (int i = 0; i < e->nterm; i++)
+        for (int k = 0; k < e->t[i].n; k++) {
+            const Atom *f = e->t[i].f[k];
+            if (f->kind < AT_DIV || f->kind > AT_MAX) continue;
+            int a = ix_bare_axis(f->a);
+            bool piece = f->kind <= AT_MOD && a >= 0 && ix_is_const(f->b);
+            if (piece && f->b->c >= SMALLEST_PIECE && f->b->c > *size) *axis = a, *size = f->b->c;
+            pieces_in(f->a, axis, size);
+            pieces_in(f->b, axis, size);
+        }
+}
+
+static bool splittable(const Emit *e, const Work *w, int axis, int64_t size)
+{
+    Graph *g = e->g;
+    OpClass cls = op_info[w->op].cls;
+    if (cls == CLASS_SCAT && is_keyed(w, axis)) return false;
+    if (cls == CLASS_SCAN && axis == ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]))
+        return false;
+    if (cls == CLASS_TOP && axis >= w->rank - 1) return false;
+    return ix_is(ix_mod(g, w->space->ext[axis], ix_const(g, size), NULL), 0);
+}
+
+bool find_split(Emit *e, const Work *w, int *axis, int64_t *size)
+{
+    Walk k = walk_work(e, w);
+    *axis = -1, *size = 0;
+    for (int i = 0; i < k.buffers.n; i++) pieces_in(k.buffers.v[i], axis, size);
+    for (int i = 0; i < k.privates.n; i++) pieces_in(k.privates.v[i], axis, size);
+    for (int i = 0; i < k.others.n; i++) pieces_in(k.others.v[i], axis, size);
+    return *axis >= 0 && splittable(e, w, *axis, *size);
 }

@@ -14,24 +14,37 @@ static bool has_inner(const Work *w)
     return false;
 }
 
-/* Strides of every private member for the current tile. */
+/* The works as they are before any axis is split. */
+static void start_works(Emit *e, const WorkList *wl)
+{
+    for (int i = 0; i < wl->n; i++) {
+        Work *w = &wl->w[i];
+        w->out = w->rank, w->own_axis = w->axis;
+        w->pos = map_identity(e->g, w->rank);
+        if (w->op == OP_scat) w->key = w->node->attr.key;
+        for (int k = 0; w->axis && k < w->rank; k++)
+            if (w->axis[k] >= 0) w->block_pos[w->axis[k]] = ix_axis(e->g, k);
+    }
+}
+
+/* Strides of every private member for the current tile, over the node's own axes. */
 static void lay_out_private(Emit *e, const WorkList *wl)
 {
     Graph *g = e->g;
     e->priv.n = 0;
+    const Ix *lanes = ix_const(g, e->tile >= 0 ? e->tile_lanes : 1);
     for (int i = 0; i < wl->n; i++) {
         Work *w = &wl->w[i];
         if (w->buf >= 0) continue;
-        Private p = {.node = w->node, .axis = w->axis, .number = e->priv.n};
-        const Ix *size = ix_const(g, e->tile >= 0 ? e->tile_lanes : 1);
+        Private p = {.node = w->node, .axis = w->own_axis, .number = e->priv.n};
+        const Ix *size = lanes;
         p.scalar = e->tile < 0;
-        for (int k = w->rank - 1; k >= 0; k--) {
-            if (w->axis && w->axis[k] >= 0) continue;
+        for (int k = w->out - 1; k >= 0; k--) {
+            if (w->own_axis && w->own_axis[k] >= 0) continue;
             p.stride[k] = size, p.scalar = false;
-            size = ix_mul(g, size, w->space->ext[k]);
+            size = ix_mul(g, size, w->node->space->ext[k]);
         }
-        p.count = ix_add(g, ix_sub(g, size, ix_const(g, e->tile >= 0 ? e->tile_lanes : 1)),
-                         ix_const(g, 1));
+        p.count = ix_add(g, ix_sub(g, size, lanes), ix_const(g, 1));
         p.bytes = ix_scale(g, size, 4);
         vec_push(e->a, &e->priv, p);
     }
@@ -58,18 +71,20 @@ static double whole_cost(Emit *e, const WorkList *wl)
 
 static void choose_tile(Emit *e, const WorkList *wl)
 {
+    static const int inner_lanes[] = {LANES, LANES / 4}, wide[] = {WIDE_TILE};
     bool inner = false;
     for (int i = 0; i < wl->n; i++) inner |= has_inner(&wl->w[i]) || wl->w[i].buf < 0;
-    e->tile_lanes = inner ? LANES : WIDE_TILE;
-    int best = -1;
+    const int *lanes = inner ? inner_lanes : wide;
+    int best = -1, best_lanes = lanes[0];
     e->tile = -1;
     double least = whole_cost(e, wl);
-    for (int b = 0; b < e->block->n; b++) {
-        e->tile = b;
-        double cost = whole_cost(e, wl);
-        if (cost < least) least = cost, best = b;
-    }
-    e->tile = best;
+    for (int b = 0; b < e->block->n; b++)
+        for (int k = 0; k < (inner ? COUNT(inner_lanes) : 1); k++) {
+            e->tile = b, e->tile_lanes = lanes[k];
+            double cost = whole_cost(e, wl);
+            if (cost < least) least = cost, best = b, best_lanes = lanes[k];
+        }
+    e->tile = best, e->tile_lanes = best_lanes;
     lay_out_private(e, wl);
 }
 
@@ -163,12 +178,16 @@ static double work_cost(Planner *pl, const Work *w)
     return c * space_hint(pl, w->space);
 }
 
-Step loops_step(Planner *pl, const WorkList *wl, Loc loc)
+Step loops_step(Planner *pl, const WorkList *given, Loc loc)
 {
     Graph *g = pl->g;
     Arena *a = pl->a;
-    Emit e = {.pl = pl, .g = g, .a = a, .block = wl->block, .scratch = ix_const(g, 0)};
+    WorkList list = *given, *wl = &list;
+    Emit e = {.pl = pl, .g = g, .a = a, .block = wl->block, .scratch = ix_const(g, 0), .tile = -1};
     e.top.arena = e.body.arena = a;
+    start_works(&e, wl);
+    lay_out_private(&e, wl);
+    split_axes(&e, wl);
     choose_tile(&e, wl);
     Str positions = {.arena = a};
     emit_positions(&e, &positions);

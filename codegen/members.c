@@ -30,18 +30,25 @@ static const char *target_lane(const Nest *n, const Work *w)
     return w->buf >= 0 ? NULL : n->tile_var;
 }
 
-/* Element number of the target at the out axes, `skip` (or -1) left out; keys replace keyed axes of
- * a scatter. */
+/* Element number of the target, the node's axis `skip` (or -1) left out; keys replace keyed axes.
+ */
 static const Ix *target_at(Nest *n, const Work *w, int skip)
 {
     Graph *g = n->e->g;
     const Ix *at = ix_const(g, 0);
-    for (int i = 0; i < w->rank; i++) {
+    for (int i = 0; i < w->out; i++) {
         if (!w->stride[i] || i == skip) continue;
-        bool keyed = w->op == OP_scat && w->node->attr.key[i];
-        at = ix_add(g, at, ix_mul(g, keyed ? w->node->attr.key[i] : ix_axis(g, i), w->stride[i]));
+        const Ix *pos = w->key && w->key[i] ? w->key[i] : w->pos->ix[i];
+        at = ix_add(g, at, ix_mul(g, pos, w->stride[i]));
     }
     return at;
+}
+
+bool is_keyed(const Work *w, int axis)
+{
+    for (int i = 0; w->key && i < w->out; i++)
+        if (w->key[i] && w->pos->ix[i]->axes >> axis & 1) return true;
+    return false;
 }
 
 static Val target(Nest *n, const Work *w)
@@ -53,14 +60,12 @@ static Val target(Nest *n, const Work *w)
 
 /* ---- opening the loops over out axes ---- */
 
-enum { NO_LANE = -1, TILE_LANE = -2 };
-
 static bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
 
 /* The tile's lanes (unless they are the lane loop) and the inner out axes but `lane` and `skip`. */
 static void open_out(Nest *n, const Work *w, int lane, int skip)
 {
-    if (n->e->tile >= 0 && lane != TILE_LANE) nest_tile_lanes(n, false);
+    if (n->e->tile >= 0 && lane != TILE_LANE) nest_tile_plain(n);
     for (int i = 0; i < w->rank; i++)
         if (!in_block(w, i) && i != lane && i != skip) nest_loop(n, i, false);
 }
@@ -68,7 +73,7 @@ static void open_out(Nest *n, const Work *w, int lane, int skip)
 static void open_lane(Nest *n, int lane)
 {
     if (lane == TILE_LANE)
-        nest_tile_lanes(n, true);
+        nest_tile_lanes(n);
     else if (lane >= 0)
         nest_lanes(n, lane, NULL);
 }
@@ -87,7 +92,7 @@ static void emit_value(Emit *e, const Work *w)
 {
     int lane = best_lane(e, w, NULL);
     Nest n;
-    nest_open(&n, e, w->space, w->axis, w->node);
+    nest_open(&n, e, w, w->node);
     open_out(&n, w, lane, -1);
     open_lane(&n, lane);
     Val v = as_type(&n, argument(&n, w), w->dt);
@@ -103,7 +108,8 @@ static void emit_branch(Emit *e, const Work *w)
     str_printf(&e->body, "        if (%s[0])\n", emit_buffer(e, buf, false));
     for (int side = 1; side <= 2; side++) {
         Work one = *w;
-        one.op = OP_stop, one.node = NULL, one.e = w->node->args[side];
+        one.op = OP_stop, one.node = NULL;
+        one.e = edge_comp(e->g, w->node->args[side], w->pos, w->space);
         if (side == 2) str_add(&e->body, "        else\n");
         emit_value(e, &one);
     }
@@ -158,7 +164,7 @@ static void reduce_along(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *part = acc;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, CHUNK);
     Nest n;
-    nest_open(&n, e, w->space, w->axis, NULL);
+    nest_open(&n, e, w, NULL);
     open_out(&n, w, lane, -1);
     int outer = n.depth;
     nest_code(&n, outer, "%s %s = %s;\n", wide ? "double" : type, acc, r.init);
@@ -172,7 +178,7 @@ static void reduce_along(Emit *e, const Work *w, int lane)
             nest_code(&n, n.depth, "float %s = 0.0f;\n", part);
             nest_tail(&n, n.depth, "%s += (double)%s;\n", acc, part);
             clause = arena_printf(a, " reduction(%s : %s)", r.clause, part);
-            nest_inner(&n, lane, count, true, clause);
+            nest_chunk_lanes(&n, lane, count, CHUNK, clause);
         } else {
             clause = arena_printf(a, " reduction(%s : %s)", r.clause, part);
             nest_lanes(&n, lane, clause);
@@ -203,9 +209,9 @@ static const char *open_chunks(Nest *n, int lane, int *size)
 static void inner_lanes(Nest *n, int lane, const char *count)
 {
     if (lane == TILE_LANE)
-        nest_tile_lanes(n, true);
+        nest_tile_lanes(n);
     else
-        nest_inner(n, lane, count, true, NULL);
+        nest_chunk_lanes(n, lane, count, LANES, NULL);
 }
 
 /* The lane is an out axis: an accumulator per lane, rows of lanes are added one after another. */
@@ -216,7 +222,7 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *total = NULL;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, ROWS);
     Nest n;
-    nest_open(&n, e, w->space, w->axis, NULL);
+    nest_open(&n, e, w, NULL);
     open_out(&n, w, lane, -1);
     int size, outer, last = w->space->n - 1;
     const char *count = open_chunks(&n, lane, &size);
@@ -236,7 +242,7 @@ static void reduce_across(Emit *e, const Work *w, int lane)
         nest_code(&n, n.depth, "%s", zero);
         nest_tail(&n, n.depth, "%s",
                   lanes_text(e, count, arena_printf(a, "%s[l] += (double)%s[l];", total, acc)));
-        nest_inner(&n, last, rows, false, NULL);
+        nest_rows(&n, last, rows);
     } else if (last >= w->rank) {
         nest_loop(&n, last, false);
     }
@@ -257,7 +263,7 @@ static void emit_top(Emit *e, const Work *w)
 {
     Graph *g = e->g;
     Arena *a = e->a;
-    int rank_axis = w->rank - 1, row = w->rank;
+    int rank_axis = w->rank - 1, row = w->rank, own = w->out - 1;
     const Ix *count = w->space->ext[row], *width = w->space->ext[rank_axis];
     Nest n;
     const char *key = emit_name(e, 'k'), *best = emit_name(e, 'k'), *work = emit_name(e, 'k');
@@ -266,7 +272,7 @@ static void emit_top(Emit *e, const Work *w)
         "unsigned *const %s = (unsigned *)%s;\nint *const %s = (int *)%s;\nchar *const %s = %s;\n",
         key, emit_scratch(e, ix_scale(g, count, 4)), best, emit_scratch(e, ix_scale(g, width, 4)),
         work, emit_scratch(e, ix_add(g, ix_scale(g, width, 16), ix_const(g, 3 * 2048 * 4))));
-    nest_open(&n, e, w->space, w->axis, NULL);
+    nest_open(&n, e, w, NULL);
     open_out(&n, w, NO_LANE, rank_axis);
     int outer = n.depth;
     nest_lanes(&n, row, NULL);
@@ -276,8 +282,8 @@ static void emit_top(Emit *e, const Work *w)
     const char *m = emit_extent(e, width), *lane = target_lane(&n, w);
     nest_tail(&n, outer, "rtc_top(%s, (int)%s, (int)%s, %s, %s);\n", key, emit_extent(e, count), m,
               best, work);
-    Val base = ix_val(&n, target_at(&n, w, rank_axis), 0, true);
-    const char *step = w->stride[rank_axis] ? emit_int(e, w->stride[rank_axis]) : "0";
+    Val base = ix_val(&n, target_at(&n, w, own), 0, true);
+    const char *step = w->stride[own] ? emit_int(e, w->stride[own]) : "0";
     const char *to = w->priv && w->priv->scalar
                          ? target_pointer(&n, w)
                          : arena_printf(a, "%s[%s + %s * r%s%s]", target_pointer(&n, w), base.s,
@@ -292,23 +298,23 @@ static void emit_scat(Emit *e, const Work *w)
 {
     Graph *g = e->g;
     Work zero = *w;
-    zero.op = OP_stop, zero.node = NULL, zero.limit = NULL;
+    zero.op = OP_stop, zero.node = NULL, zero.key = NULL;
     zero.e = w->dt == DT_FLOAT ? graph_float(g, 0) : graph_int(g, 0);
     zero.space = space_slice(g, w->space, 0, w->rank);
     emit_value(e, &zero);
     int lane = best_lane(e, w, NULL);
     Nest n;
-    nest_open(&n, e, w->space, w->axis, NULL);
-    if (e->tile >= 0 && lane != TILE_LANE) nest_tile_lanes(&n, false);
+    nest_open(&n, e, w, NULL);
+    if (e->tile >= 0 && lane != TILE_LANE) nest_tile_plain(&n);
     for (int i = w->rank; i < w->space->n; i++) nest_loop(&n, i, false);
     for (int i = 0; i < w->rank; i++)
-        if (!in_block(w, i) && !w->node->attr.key[i] && i != lane) nest_loop(&n, i, false);
+        if (!in_block(w, i) && !is_keyed(w, i) && i != lane) nest_loop(&n, i, false);
     open_lane(&n, lane);
     Val cond = {0};
-    for (int i = 0; i < w->rank; i++) {
-        if (!w->node->attr.key[i]) continue;
-        Val k = ix_val(&n, w->node->attr.key[i], 0, false);
-        const char *ext = emit_int(e, w->space->ext[i]), *also = cond.s ? " & " : "";
+    for (int i = 0; i < w->out; i++) {
+        if (!w->key[i]) continue;
+        Val k = ix_val(&n, w->key[i], 0, false);
+        const char *ext = emit_int(e, w->node->space->ext[i]), *also = cond.s ? " & " : "";
         int depth = k.depth > cond.depth ? k.depth : cond.depth;
         cond = named(&n, depth, DT_BOOL, "%s%s((unsigned)%s < (unsigned)%s)", cond.s ? cond.s : "",
                      also, k.s, ext);
@@ -338,10 +344,10 @@ static void scan_step(Nest *n, const Work *w, const char *acc)
 
 static void emit_scan(Emit *e, const Work *w)
 {
-    int lane = best_lane(e, w, NULL), along = w->node->attr.scan.axis;
+    int lane = best_lane(e, w, NULL), along = ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]);
     const char *type = w->dt == DT_FLOAT ? "double" : "unsigned", *acc = emit_name(e, 'a');
     Nest n;
-    nest_open(&n, e, w->space, w->axis, NULL);
+    nest_open(&n, e, w, NULL);
     open_out(&n, w, lane, along);
     if (lane == NO_LANE) {
         nest_code(&n, n.depth, "%s %s = 0;\n", type, acc);

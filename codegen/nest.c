@@ -55,19 +55,19 @@ const char *c_stored(DType dt)
 
 /* ---- opening loops ---- */
 
-void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, const Node *self)
+void nest_open(Nest *n, Emit *e, const Work *w, const Node *self)
 {
     *n = (Nest){.e = e,
-                .space = space,
-                .block_axis = block_axis,
+                .w = w,
+                .space = w->space,
                 .self = self,
                 .depth = 1,
                 .lane_axis = -1,
                 .lane_depth = -1};
     for (int d = 0; d < MAX_DEPTH; d++) n->code[d].arena = n->tail[d].arena = e->a;
     vec_push(e->a, &n->ctx, (Ctx){.parent = -1});
-    for (int i = 0; i < space->n; i++) {
-        int b = block_axis ? block_axis[i] : -1;
+    for (int i = 0; i < w->space->n; i++) {
+        int b = w->axis ? w->axis[i] : -1;
         if (b < 0) continue;
         const char *x = arena_printf(e->a, "x%d", b);
         if (b == e->tile)
@@ -77,23 +77,29 @@ void nest_open(Nest *n, Emit *e, const Space *space, const int8_t *block_axis, c
     }
 }
 
-static void open_loop(Nest *n, bool simd, const char *head)
+static void open_loop(Nest *n, Loop loop)
 {
     if (n->depth + 1 >= MAX_DEPTH)
         diag_bug(n->e->g->diag, "a kernel has more than %d loops", MAX_DEPTH);
-    n->depth++;
-    n->loop[n->depth] = (Loop){.head = head, .simd = simd};
+    n->loop[++n->depth] = loop;
+}
+
+static void plain_loop(Nest *n, int axis, const char *var, const char *count)
+{
+    const char *head =
+        arena_printf(n->e->a, "for (int %s = 0; %s < %s; %s++)", var, var, count, var);
+    open_loop(n, (Loop){.head = head});
+    if (axis >= 0) n->axis[axis].var = var, n->axis[axis].depth = n->depth;
 }
 
 void nest_loop(Nest *n, int axis, bool backwards)
 {
-    Arena *a = n->e->a;
     const char *var = emit_name(n->e, 'i'), *ext = emit_extent(n->e, n->space->ext[axis]);
-    open_loop(n, false,
-              backwards
-                  ? arena_printf(a, "for (int %s = (int)%s - 1; %s >= 0; %s--)", var, ext, var, var)
-                  : arena_printf(a, "for (int %s = 0; %s < %s; %s++)", var, var, ext, var));
-    n->axis[axis] = (AxisVar){.var = var, .depth = n->depth};
+    n->axis[axis] = (AxisVar){0};
+    plain_loop(n, axis, var, ext);
+    if (backwards)
+        n->loop[n->depth].head =
+            arena_printf(n->e->a, "for (int %s = (int)%s - 1; %s >= 0; %s--)", var, ext, var, var);
 }
 
 const char *nest_chunks(Nest *n, int axis, int size)
@@ -101,43 +107,61 @@ const char *nest_chunks(Nest *n, int axis, int size)
     Arena *a = n->e->a;
     const char *var = emit_name(n->e, 'c'), *ext = emit_extent(n->e, n->space->ext[axis]);
     const char *count = emit_name(n->e, 'm');
-    open_loop(n, false,
-              arena_printf(a, "for (int %s = 0; %s < %s; %s += %d)", var, var, ext, var, size));
+    const char *head =
+        arena_printf(a, "for (int %s = 0; %s < %s; %s += %d)", var, var, ext, var, size);
+    open_loop(n, (Loop){.head = head});
     n->axis[axis] = (AxisVar){.base = var, .base_depth = n->depth};
     nest_code(n, n->depth, "const int %s = rtc_least((int)%s - %s, %d);\n", count, ext, var, size);
     return count;
 }
 
-static void lane_loop(Nest *n, int axis, const char *var, const char *count, bool simd,
-                      const char *clause)
+void nest_rows(Nest *n, int axis, const char *count)
 {
-    Arena *a = n->e->a;
-    const char *pragma = simd ? arena_printf(a, "#pragma omp simd%s\n", clause ? clause : "") : "";
-    open_loop(n, simd,
-              arena_printf(a, "%sfor (int %s = 0; %s < %s; %s++)", pragma, var, var, count, var));
-    if (axis >= 0) n->axis[axis].var = var, n->axis[axis].depth = n->depth;
-    if (simd) n->lane_axis = axis, n->lane_depth = n->depth;
+    plain_loop(n, axis, emit_name(n->e, 'i'), count);
 }
 
-void nest_inner(Nest *n, int axis, const char *count, bool simd, const char *clause)
+static void lane_loop(Nest *n, int axis, const char *count, const Ix *most, const char *clause)
 {
-    lane_loop(n, axis, simd ? "l" : emit_name(n->e, 'i'), count, simd, clause);
+    n->lane_count = count, n->most_lanes = most;
+    open_loop(n,
+              (Loop){.var = "l",
+                     .count = count,
+                     .pragma = arena_printf(n->e->a, "#pragma omp simd%s", clause ? clause : "")});
+    if (axis >= 0) n->axis[axis].var = "l", n->axis[axis].depth = n->depth;
+    n->lane_axis = axis, n->lane_depth = n->depth;
+}
+
+void nest_chunk_lanes(Nest *n, int axis, const char *count, int most, const char *clause)
+{
+    n->count_depth = n->axis[axis].base_depth;
+    lane_loop(n, axis, count, ix_const(n->e->g, most), clause);
 }
 
 void nest_lanes(Nest *n, int axis, const char *clause)
 {
     n->axis[axis] = (AxisVar){0};
-    lane_loop(n, axis, "l", emit_extent(n->e, n->space->ext[axis]), true, clause);
+    n->count_depth = 0;
+    lane_loop(n, axis, emit_extent(n->e, n->space->ext[axis]), n->space->ext[axis], clause);
 }
 
-void nest_tile_lanes(Nest *n, bool simd)
+static int tile_axis(const Nest *n)
 {
-    int axis = -1;
     for (int i = 0; i < n->space->n; i++)
-        if (n->block_axis && n->block_axis[i] == n->e->tile) axis = i;
-    n->tile_var = simd ? "l" : "t";
-    lane_loop(n, axis, n->tile_var, "lanes", simd, NULL);
-    n->tile_depth = n->depth;
+        if (n->w->axis && n->w->axis[i] == n->e->tile) return i;
+    return -1;
+}
+
+void nest_tile_lanes(Nest *n)
+{
+    n->count_depth = 1;
+    lane_loop(n, tile_axis(n), "lanes", ix_const(n->e->g, n->e->tile_lanes), NULL);
+    n->tile_var = "l", n->tile_depth = n->depth;
+}
+
+void nest_tile_plain(Nest *n)
+{
+    plain_loop(n, tile_axis(n), "t", "lanes");
+    n->tile_var = "t", n->tile_depth = n->depth;
 }
 
 void nest_code(Nest *n, int depth, const char *fmt, ...)
@@ -171,11 +195,65 @@ static void indented(Str *out, const char *text, int depth)
     }
 }
 
+static void close_depth(Nest *n, int d);
+
+/* The lane loop from lane `from` to `to`. */
+static void close_lanes(Nest *n, const char *from, const char *to, int indent)
+{
+    const Loop *p = &n->loop[n->lane_depth];
+    Str *out = &n->e->body;
+    indented(out, p->pragma, indent);
+    indented(out, arena_printf(n->e->a, "for (int l = %s; l < %s; l++)", from, to), indent);
+    indented(out, "{", indent);
+    close_depth(n, n->lane_depth);
+    indented(out, "}", indent);
+}
+
+/* One lane loop for every combination of the cuts' conditions, as literals: no lane is masked. */
+static void close_cut(Nest *n, int k, int indent)
+{
+    Str *out = &n->e->body;
+    if (k >= n->ncut || k >= MAX_CUTS) {
+        close_lanes(n, "from", "to", indent);
+        return;
+    }
+    const Cut *c = &n->cut[k];
+    for (int holds = 1; holds >= 0; holds--) {
+        const char *test = arena_printf(n->e->a, "if (from >= %s && from < %s) {", c->from, c->to);
+        indented(out, holds ? test : "} else {", indent);
+        indented(out, arena_printf(n->e->a, "enum { %s = %d };", c->name, holds), indent + 1);
+        close_cut(n, k + 1, indent + 1);
+    }
+    indented(out, "}", indent);
+}
+
+static void close_cuts(Nest *n, int indent)
+{
+    Str *out = &n->e->body, list = {.arena = n->e->a};
+    const char *count = n->loop[n->lane_depth].count;
+    int borders = 2 * n->ncut + 2;
+    for (int i = 0; i < n->ncut; i++) str_printf(&list, ", %s, %s", n->cut[i].from, n->cut[i].to);
+    indented(out, "{", indent);
+    indented(out, arena_printf(n->e->a, "int cut[] = {0, (int)%s%s};", count, list.s), indent + 1);
+    indented(out, arena_printf(n->e->a, "rtc_cuts(cut, %d, (int)%s);", borders, count), indent + 1);
+    indented(out, arena_printf(n->e->a, "for (int q = 0; q < %d; q++) {", borders - 1), indent + 1);
+    indented(out, "const int from = cut[q], to = cut[q + 1];", indent + 2);
+    indented(out, "if (from == to) continue;", indent + 2);
+    close_cut(n, 0, indent + 2);
+    indented(out, "}", indent + 1);
+    indented(out, "}", indent);
+}
+
 static void close_depth(Nest *n, int d)
 {
     Str *out = &n->e->body;
     indented(out, n->code[d].s, d + 1);
-    if (d < n->depth) {
+    if (d < n->depth && d + 1 == n->lane_depth) {
+        if (n->ncut)
+            close_cuts(n, d + 1);
+        else
+            close_lanes(n, "0", n->loop[d + 1].count, d + 1);
+    } else if (d < n->depth) {
         indented(out, n->loop[d + 1].head, d + 1);
         indented(out, "{", d + 1);
         close_depth(n, d + 1);

@@ -247,15 +247,39 @@ static int ctx_add(Nest *n, int parent, Val cond, bool clamp)
     return n->ctx.n - 1;
 }
 
+/* A guard that moves with the lane, 0 <= l + rest < ext, cuts the lane loop: its name, or NULL. */
+static const char *cut_lanes(Nest *n, Guard gd)
+{
+    Emit *e = n->e;
+    const Ix *coef, *rest;
+    int axis = n->lane_axis;
+    if (n->lane_depth < 0 || axis < 0 || gd.ix->loads || !(gd.ix->axes >> axis & 1)) return NULL;
+    if (!ix_affine(e->g, gd.ix, axis, &coef, &rest) || !ix_is(coef, 1)) return NULL;
+    Val r = ix_val(n, rest, 0, false);
+    const char *start = n->axis[axis].base;
+    const char *first = start ? arena_printf(e->a, "%s + %s", r.s, start) : r.s;
+    const char *from = arena_printf(e->a, "-(%s)", first);
+    const char *to = arena_printf(e->a, "(int)%s - (%s)", emit_int(e, gd.ext), first);
+    for (int i = 0; i < n->ncut; i++)
+        if (!strcmp(n->cut[i].from, from) && !strcmp(n->cut[i].to, to)) return n->cut[i].name;
+    if (n->ncut == MAX_CUTS) return NULL;
+    const char *name = emit_name(e, 'g');
+    n->cut[n->ncut++] = (Cut){name, from, to};
+    return name;
+}
+
 /* 0 <= ix < ext, loads inside clamped to their operands */
 static Val guard_val(Nest *n, Guard gd, int ctx)
 {
     if (gd.ix->loads) ctx = ctx_add(n, ctx, (Val){0}, true);
-    Memo *m = memo_slot(n, gd.ix, gd.ext, gd.ix->loads ? ctx : 0);
+    int key = gd.ix->loads ? ctx : 0;
+    Memo *m = memo_slot(n, gd.ix, gd.ext, key);
     if (m->v.s) return m->v;
+    const char *cut = cut_lanes(n, gd);
+    if (cut) return remember(n, gd.ix, gd.ext, key, (Val){cut, n->lane_depth, DT_BOOL});
     Val ix = ix_val(n, gd.ix, ctx, false);
     const char *ext = emit_int(n->e, gd.ext);
-    return remember(n, gd.ix, gd.ext, gd.ix->loads ? ctx : 0,
+    return remember(n, gd.ix, gd.ext, key,
                     named(n, ix.depth, DT_BOOL, "(unsigned)%s < (unsigned)%s", ix.s, ext));
 }
 
@@ -375,12 +399,10 @@ const Ix *private_address(Graph *g, const Private *p, const Map *m)
 static void check_own_block(Nest *n, const Private *p, const Map *m)
 {
     Graph *g = n->e->g;
-    for (int i = 0; i < m->n; i++) {
-        int axis = p->axis[i] < 0 ? -1 : ix_bare_axis(m->ix[i]);
-        if (p->axis[i] >= 0 && (axis < 0 || !n->block_axis || n->block_axis[axis] != p->axis[i]))
+    for (int i = 0; i < m->n; i++)
+        if (p->axis && p->axis[i] >= 0 && m->ix[i] != n->w->block_pos[p->axis[i]])
             diag_bug(g->diag, "a block reads %%%d outside itself, at %s", p->node->id,
                      ix_text(g, m->ix[i]));
-    }
 }
 
 static Val private_load(Nest *n, Edge x, const Private *p, int ctx)
@@ -502,14 +524,38 @@ static Val branch_val(Nest *n, const Node *node, const Map *m, int ctx)
     return named(n, deeper(yes.depth, no.depth), node->dt, "%s ? %s : %s", c.s, yes.s, no.s);
 }
 
+/* The draws of a whole row of lanes at once, where they are neighbours: the row's pointer, or NULL.
+ */
+static const char *rand_row(Nest *n, const Ix *at, const char *site)
+{
+    Emit *e = n->e;
+    Graph *g = e->g;
+    const Ix *coef, *rest;
+    int axis = n->lane_axis;
+    if (n->lane_depth < 0 || axis < 0 || at->loads || !(at->axes >> axis & 1)) return NULL;
+    if (!ix_affine(g, at, axis, &coef, &rest) || !ix_is(coef, 1)) return NULL;
+    Val first = ix_val(n, rest, 0, true);
+    const char *base = n->axis[axis].base, *row = emit_name(e, 'r');
+    int depth = deeper(first.depth, n->count_depth);
+    if (base) depth = deeper(depth, n->axis[axis].base_depth);
+    const char *room = emit_scratch(e, ix_scale(g, ix_add(g, n->most_lanes, ix_const(g, 8)), 4));
+    nest_code(n, depth,
+              "const float *const %s = rtc_uniform_row((float *)%s, args->seed, args->step, "
+              "(uint64_t)%s, %s%s%s, (int)%s);\n",
+              row, room, site, first.s, base ? " + " : "", base ? base : "", n->lane_count);
+    return row;
+}
+
 static Val rand_val(Nest *n, const Node *node, const Map *m)
 {
     Graph *g = n->e->g;
-    n->e->rand = true;
-    Val at = ix_val(n, ix_subst(g, row_major(g, node->space), m, n->space), 0, true);
+    const Ix *at = ix_subst(g, row_major(g, node->space), m, n->space);
     const char *site = emit_int_arg(n->e, ix_const(g, (int64_t)node->attr.site));
-    return named(n, at.depth, DT_FLOAT,
-                 "rtc_uniform(args->seed, args->step, (uint64_t)%s, (uint64_t)%s)", site, at.s);
+    const char *row = rand_row(n, at, site);
+    if (row) return named(n, n->lane_depth, DT_FLOAT, "%s[l]", row);
+    Val k = ix_val(n, at, 0, true);
+    return named(n, k.depth, DT_FLOAT,
+                 "rtc_uniform(args->seed, args->step, (uint64_t)%s, (uint64_t)%s)", site, k.s);
 }
 
 static Val const_val(Nest *n, const Node *node)
