@@ -310,6 +310,13 @@ Stmt *stmt_aux(Parse *p, Loc loc, Expr *value)
     return s;
 }
 
+Stmt *stmt_report(Parse *p, Loc loc, Lhs lhs, Expr *value, const char *text)
+{
+    Stmt *s = stmt_assign(p, loc, ST_REPORT, lhs, value);
+    s->assign.text = text;
+    return s;
+}
+
 Stmt *stmt_return(Parse *p, Loc loc, ExprVec values)
 {
     Stmt *s = stmt_new(p, ST_RETURN, loc, deeper_exprs(0, values));

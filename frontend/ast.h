@@ -12,7 +12,8 @@
  *   Stmt   = Let(Lhs* lhs, expr value) | Assign(Lhs lhs, expr value)
  *          | Param(name, Index* dims, bool is_drawn, expr start) | State(the same)
  *          | Use(Place place, expr value) | Init(Lhs lhs, expr value) | Update(Lhs lhs, expr value)
- *          | Aux(expr) | Return(expr* values) | Require(expr cond, string message)
+ *          | Aux(expr) | Report(Lhs lhs, expr value, string? text)
+ *          | Return(expr* values) | Require(expr cond, string message)
  *          | If(expr cond, Block then, Block otherwise)
  *          | For(name, expr from, expr? to, Block body)      no to: over the elements of a list
  *          | Annotated(name, Arg* args, Block body)          @chunk(t, 4) ...
@@ -204,8 +205,8 @@ typedef struct {
 } Fn;
 
 typedef enum {
-    ST_LET, ST_ASSIGN, ST_PARAM, ST_STATE, ST_USE, ST_INIT, ST_UPDATE, ST_AUX, ST_RETURN,
-    ST_REQUIRE, ST_IF, ST_FOR, ST_ANNOTATED, ST_FN
+    ST_LET, ST_ASSIGN, ST_PARAM, ST_STATE, ST_USE, ST_INIT, ST_UPDATE, ST_AUX, ST_REPORT,
+    ST_RETURN, ST_REQUIRE, ST_IF, ST_FOR, ST_ANNOTATED, ST_FN
 } StmtKind;
 
 struct Stmt {
@@ -220,7 +221,8 @@ struct Stmt {
         struct {
             Lhs lhs;
             Expr *value;
-        } assign; /* ST_ASSIGN, ST_INIT, ST_UPDATE */
+            const char *text; /* REPORT: said where the value holds; NULL: a number, shown */
+        } assign;             /* ST_ASSIGN, ST_INIT, ST_UPDATE, ST_REPORT */
         struct {
             Name name;
             IndexVec dims;

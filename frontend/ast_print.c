@@ -351,6 +351,13 @@ static void print_stmt(Str *out, const Stmt *s, int indent)
         print_value(out, " ", s->use.value);
         str_add(out, ")");
         break;
+    case ST_REPORT:
+        str_add(out, "(report ");
+        print_lhs(out, &s->assign.lhs);
+        print_value(out, " ", s->assign.value);
+        if (s->assign.text) str_printf(out, " \"%s\"", s->assign.text);
+        str_add(out, ")");
+        break;
     case ST_AUX: print_form(out, "aux", s->aux, NULL, NULL); break;
     case ST_RETURN:
         str_add(out, "(return");

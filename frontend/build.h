@@ -281,6 +281,11 @@ typedef struct {
     Loc loc;
 } Proposal;
 typedef struct {
+    ReportInfo is;
+    Edge e;
+    const Space *shape;
+} Reported;
+typedef struct {
     uint64_t hash;
     const char *key;
     void *value;
@@ -320,6 +325,8 @@ struct Builder {
     VEC(HostIf) ifs;
     ChangeVec *journal; /* rebindings of the innermost host `if` */
     VEC(Proposal) updates;
+    VEC(Reported) reports;
+    bool reporting;    /* the value of a `report` is being built */
     VEC(Var *) params; /* read so far */
     VEC(Var *) states;
     OptVec *capture;      /* option reads go here instead of being marked */
@@ -344,6 +351,7 @@ void walk_expr(const Expr *e, ExprFn fn, void *ctx);
 void walk_stmt(const Stmt *s, ExprFn fn, void *ctx);
 void walk_block(const Block *block, ExprFn fn, void *ctx);
 void walk_fn(const Fn *fn, ExprFn f, void *ctx); /* defaults and body */
+void walk_reports(const Block *block, ExprFn fn, void *ctx); /* only those in `report`s */
 
 /* ---- expressions (build_expr.c) ---- */
 
@@ -412,6 +420,11 @@ void host_merge(Builder *b, Edge cond, const ChangeVec *then, const ChangeVec *o
 void run_annotated(Frame *f, const Stmt *s);
 bool run_step(Frame *f, const Stmt *s); /* in a reversible body */
 void finish_updates(Builder *b);
+
+/* ---- reports (build_report.c) ---- */
+
+void run_report(Frame *f, const Stmt *s);
+void finish_reports(Builder *b); /* after all other roots */
 
 /* ---- modules and programs (build_module.c, build_option.c, build_program.c, import.c) ---- */
 

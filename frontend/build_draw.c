@@ -18,7 +18,8 @@ typedef struct {
 static void number_call(void *ctx, const Expr *e)
 {
     Numbering *n = ctx;
-    if (e->kind == EX_CALL) ptrmap_put(n->b, &n->b->ordinals, e, ++n->n);
+    if (e->kind == EX_CALL && !ptrmap_get(&n->b->ordinals, e))
+        ptrmap_put(n->b, &n->b->ordinals, e, ++n->n);
 }
 
 /* The number of the call among the calls of its function. */
@@ -27,7 +28,8 @@ uint64_t call_ordinal(Frame *f, const Expr *call)
     Builder *b = f->b;
     uint64_t n = ptrmap_get(&b->ordinals, call);
     if (n) return n;
-    Numbering all = {b, 0};
+    Numbering all = {b, 0}, reports = {b, (uint64_t)1 << 32}; /* a report shifts no other draw */
+    if (f->fn) walk_reports(&f->fn->body, number_call, &reports);
     if (f->fn) walk_fn(f->fn, number_call, &all);
     n = ptrmap_get(&b->ordinals, call);
     if (n) return n;

@@ -59,6 +59,7 @@ static void add_stmt(Names *n, const Stmt *s)
     case ST_ASSIGN:
     case ST_INIT:
     case ST_UPDATE:
+    case ST_REPORT:
         add_indices(n, &s->assign.lhs.indices);
         break;
     case ST_PARAM:

@@ -411,6 +411,7 @@ void build_program(Builder *b)
                    "a model needs a function: `fn (x[batch, i]) { ... }`");
     if (fn) run_program(b, m, fn);
     finish_updates(b);
+    finish_reports(b);
     graph_dce(b->main);
     build_starts(b);
     read_train(b, m, &sets);

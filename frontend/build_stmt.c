@@ -458,13 +458,15 @@ static void run_return(Frame *f, const Stmt *s)
 
 static void check_place(Frame *f, const Stmt *s)
 {
-    static const char *const word[] = {"let", "=",      "param",   "state", "use", "init", "update",
-                                       "aux", "return", "require", "if",    "for", "@",    "fn"};
+    static const char *const word[] = {"let",     "=",      "param", "state",  "use",
+                                       "init",    "update", "aux",   "report", "return",
+                                       "require", "if",     "for",   "@",      "fn"};
     Diag *d = f->b->d;
     const char *w = word[s->kind];
     bool module_only = s->kind == ST_PARAM || s->kind == ST_STATE || s->kind == ST_USE;
-    bool fn_only = s->kind == ST_INIT || s->kind == ST_UPDATE || s->kind == ST_AUX ||
-                   s->kind == ST_RETURN || s->kind == ST_ANNOTATED;
+    bool writes = s->kind == ST_INIT || s->kind == ST_UPDATE || s->kind == ST_AUX;
+    bool fn_only =
+        writes || s->kind == ST_REPORT || s->kind == ST_RETURN || s->kind == ST_ANNOTATED;
     if (module_only && f->b->ifs.n > f->ifs_at_entry)
         user_error(
             d, s->loc, "`%s` can't stand in an `if` that only the host decides%s", w,
@@ -478,6 +480,8 @@ static void check_place(Frame *f, const Stmt *s)
     if (s->kind == ST_FN && !f->in_module)
         user_error(d, s->loc,
                    "a function can't stand in a function\nhint: write it beside this one");
+    if (writes && f->b->reporting)
+        user_error(d, s->loc, "`%s` can't run for a `report`, which changes nothing", w);
     if (f->step_region && s->kind != ST_ASSIGN && s->kind != ST_IF && s->kind != ST_FOR)
         user_error(
             d, s->loc,
@@ -511,6 +515,9 @@ void run_stmt(Frame *f, const Stmt *s)
         break;
     case ST_AUX:
         run_aux(f, s);
+        break;
+    case ST_REPORT:
+        run_report(f, s);
         break;
     case ST_RETURN:
         run_return(f, s);

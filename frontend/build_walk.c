@@ -88,6 +88,7 @@ void walk_stmt(const Stmt *s, ExprFn fn, void *ctx)
     case ST_ASSIGN:
     case ST_INIT:
     case ST_UPDATE:
+    case ST_REPORT:
         walk_indices(&s->assign.lhs.indices, fn, ctx);
         walk_expr(s->assign.value, fn, ctx);
         break;
@@ -126,5 +127,17 @@ void walk_stmt(const Stmt *s, ExprFn fn, void *ctx)
     case ST_FN:
         walk_fn(s->fn, fn, ctx);
         break;
+    }
+}
+
+void walk_reports(const Block *block, ExprFn fn, void *ctx)
+{
+    for (int i = 0; i < block->list.n; i++) {
+        const Stmt *s = block->list.v[i];
+        if (s->kind == ST_REPORT) walk_stmt(s, fn, ctx);
+        if (s->kind == ST_IF) walk_reports(&s->branch.then, fn, ctx);
+        if (s->kind == ST_IF) walk_reports(&s->branch.otherwise, fn, ctx);
+        if (s->kind == ST_FOR) walk_reports(&s->loop.body, fn, ctx);
+        if (s->kind == ST_ANNOTATED) walk_reports(&s->annotated.body, fn, ctx);
     }
 }

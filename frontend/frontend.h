@@ -32,6 +32,19 @@ typedef struct { const char *name; StaticValue value; Loc loc; } Setting; /* of 
 typedef struct { const char *name, *value; } Override;                   /* --set NAME=VALUE */
 typedef struct { const char *output, *input; } AbsentOutput;
 
+/* What a `report` statement shows: the output of that name in the graph. A number that is `lowest`
+ * is missing. With a text the output is a bool, and the text is to be said where it holds. */
+#define REPORT_PREFIX "report/"
+typedef struct {
+    const char *output;      /* REPORT_PREFIX, then the name */
+    const char *name;        /* path of the module, name, and from the second on #2, #3 ... */
+    const char *text;        /* NULL: numbers */
+    int rank;
+    int64_t shape[MAX_AXES];
+    int64_t count;
+    Loc loc;
+} ReportInfo;
+
 typedef struct {
     const char *model;       /* name of the model that was built */
     Graph *graph;            /* roots: OUTPUT per returned value and `aux_loss`, UPDATE per state */
@@ -39,6 +52,7 @@ typedef struct {
     VEC(OptionInfo) options; /* every hyper-parameter, in order of declaration */
     VEC(Setting) train;
     const char *text;        /* the model with its imports inlined: parses to the same program */
+    VEC(ReportInfo) reports;     /* in order; empty unless LoadOptions.reports */
     VEC(AbsentOutput) missing; /* outputs that were not built: they read an absent input */
     Arena *arena;
 } Program;
@@ -50,6 +64,7 @@ typedef struct {
     const Override *set;     /* `--set`: options, and settings of the train block (optimizer.lr) */
     int nset;
     bool training;           /* the static `training` */
+    bool reports;            /* build what `report` statements show, as outputs */
     /* Optional inputs that will not be given: those with a constant default become it and fold,
      * and outputs that read one whose default is `none` are not built (Program.missing). */
     const char *const *absent;

@@ -113,6 +113,7 @@ static const struct {
     {USE, "use NAME = linear(...)"},
     {INIT, "init NAME = ..."},
     {UPDATE, "update NAME = ..."},
+    {REPORT, "report NAME = mean[b] x[b]"},
     {FN, "fn NAME(x[b, d]) { ... }"},
     {FOR, "for i in 0..n { ... }"},
     {REQUIRE, "require n > 0, \"why\""},

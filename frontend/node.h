@@ -57,6 +57,7 @@ Stmt *stmt_assign(Parse *p, Loc loc, StmtKind kind, Lhs lhs, Expr *value);
 Stmt *stmt_declare(Parse *p, Loc loc, StmtKind kind, Name name, IndexVec dims, Start start);
 Stmt *stmt_use(Parse *p, Loc loc, Place place, Expr *value);
 Stmt *stmt_aux(Parse *p, Loc loc, Expr *value);
+Stmt *stmt_report(Parse *p, Loc loc, Lhs lhs, Expr *value, const char *text);
 Stmt *stmt_return(Parse *p, Loc loc, ExprVec values);
 Stmt *stmt_require(Parse *p, Loc loc, Expr *cond, const char *message);
 Stmt *stmt_if(Parse *p, Loc loc, Expr *cond, Block then, Block otherwise);

@@ -56,6 +56,7 @@ static void rt_yyerror(Loc *loc, Parse *p, const char *message);
 %token IMPORT "`import`" MODULE "`module`" MODEL "`model`" TRAIN "`train`" FN "`fn`" LET "`let`"
 %token PARAM "`param`" STATE "`state`" USE "`use`" IF "`if`" ELSE "`else`" FOR "`for`" IN "`in`"
 %token RETURN "`return`" REQUIRE "`require`" AUX "`aux`" UPDATE "`update`" INIT "`init`"
+%token REPORT "`report`"
 %token AND "`and`" OR "`or`" NOT "`not`" TRUE "`true`" FALSE "`false`"
 %token <name> NAME "a name"
 %token <token> INT "an integer" FLOAT "a number" STRING "a string"
@@ -180,6 +181,8 @@ stmt : LET lhs_list '=' expr                { $$ = stmt_let(p, @$, $2, $4); }
      | declares NAME '[' indices ']' start  { $$ = stmt_declare(p, @$, $1, $2, $4, $6); }
      | USE place '=' expr                   { $$ = stmt_use(p, @$, $2, $4); }
      | AUX expr                             { $$ = stmt_aux(p, @$, $2); }
+     | REPORT lhs '=' expr                  { $$ = stmt_report(p, @$, $2, $4, NULL); }
+     | REPORT lhs '=' expr ',' STRING       { $$ = stmt_report(p, @$, $2, $4, $6.s); }
      | RETURN expr_list                     { $$ = stmt_return(p, @$, $2); }
      | REQUIRE expr ',' STRING              { $$ = stmt_require(p, @$, $2, $4.s); }
      | if_stmt

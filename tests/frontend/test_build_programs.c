@@ -583,8 +583,9 @@ static void test_reference_examples(void **state)
         at += 7;
         char *end = strstr(at, "\n```");
         const char *block = arena_strndup(diag_arena(d), at, (size_t)(end - at + 1));
-        for (int training = 0; training < 2; training++)
-            program_free(run_load(d, block, NULL, (LoadOptions){.training = training}));
+        for (int i = 0; i < 4; i++)
+            program_free(
+                run_load(d, block, NULL, (LoadOptions){.training = i & 1, .reports = i & 2}));
         at = end;
     }
     assert_true(n >= 15);

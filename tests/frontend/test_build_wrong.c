@@ -22,7 +22,8 @@ static const char *message_of(Arena *a, const char *text)
     close(fd);
     Diag *d = diag_new();
     const char *message = "";
-    LoadOptions o = {.path = path, .library = RTC_SOURCE_DIR "/models", .training = true};
+    LoadOptions o = {.path = path, .library = RTC_SOURCE_DIR "/models", .training = true,
+                     .reports = true};
     DIAG_TRY(d) { program_free(program_load(d, &o)); }
     DIAG_CATCH(d)
     {

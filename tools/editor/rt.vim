@@ -1,6 +1,6 @@
 " Vim syntax of .rt; made by tools/gen_editor.sh from frontend/keywords.def.
 if exists("b:current_syntax") | finish | endif
-syn keyword rtKeyword import module model train fn let param state use if else for in return require aux update init and or not true false
+syn keyword rtKeyword import module model train fn let param state use if else for in return require aux update init report and or not true false
 syn keyword rtReduction sum mean max min argmax argmin softmax any all
 syn keyword rtType int float bool string
 syn keyword rtPredeclared training aux_loss none lowest pi
