@@ -42,14 +42,11 @@ static double product_rate(Command *c, int repeats)
 
 /* ---- the program ---- */
 
-static Executable *compile(Command *c, Session *s, Mode mode)
+/* With the inputs that it can't do without: masks and the like are left out. */
+static Executable *compile(Session *s, Mode mode)
 {
-    const char **given = NEW_N(c->arena, const char *, s->inputs.n + 1);
-    int n = 0;
-    for (int i = 0; i < s->inputs.n; i++) {
-        const ValueInfo *in = &s->inputs.v[i];
-        if (!in->optional || mode != FORWARD) given[n++] = in->name;
-    }
+    int n;
+    const char *const *given = session_needed(s, mode == FORWARD ? "" : "loss", &n);
     return session_compile(s, &(SessionCompile){.training = mode == TRAINING,
                                                 .want_grad = mode != FORWARD, .given = given,
                                                 .ngiven = n});
@@ -57,7 +54,7 @@ static Executable *compile(Command *c, Session *s, Mode mode)
 
 static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stats)
 {
-    Executable *e = compile(c, s, mode);
+    Executable *e = compile(s, mode);
     OptionValues sizes = options_values(c->options, OPTION_size);
     *stats = exec_stats(trial_instance(s, e, sizes, 256, command_seed(c)));
     return stats->compile_seconds;

@@ -16,7 +16,7 @@ static const char *const texts[][3] = {
     {"/usr/share/common-licenses/*PL-[1-9]*"},
 };
 
-enum { LEAST_TEXT = 100000, BATCH = 8, TIME = 256, STEPS = 600, SAMPLE = 400 };
+enum { LEAST_TEXT = 100000, BATCH = 8, TIME = 256, STEPS = 1000, PROMPT = 200, SAMPLE = 400 };
 
 static const Override options[] = {
     {"dim", "128"}, {"depth", "3"}, {"heads", "4"}, {"dim_head", "32"},
@@ -98,17 +98,21 @@ static void print_token(void *ctx, int32_t token)
     fflush(stdout);
 }
 
-static void sample(Command *c, Session *s)
+/* Goes on from a place in the text that was held out. */
+static void sample(Command *c, const Training *t)
 {
-    static const int32_t prompt[] = {'\n', 'T', 'h', 'e', ' '};
+    int32_t prompt[PROMPT];
     Printer p = {.out = {.arena = c->arena}};
-    session_compile_logits(s, TIME);
-    printf("\nwhat it writes after \"The \":\n\nThe ");
-    generate(s, &(GenerateOptions){.prompt = prompt, .nprompt = COUNT(prompt), .tokens = SAMPLE,
-                                   .context = TIME, .stop = c->stop, .emit = print_token,
-                                   .ctx = &p,
-                                   .sampler = {.temperature = 0.7, .top_p = 0.95,
-                                               .seed = command_seed(c)}});
+    data_copy(&t->data->valid, 0, PROMPT, prompt);
+    session_compile_logits(t->session, TIME);
+    printf("\na passage that it hasn't seen, and from >>> on what it makes of it:\n\n");
+    for (int i = 0; i < PROMPT; i++) print_token(&p, prompt[i]);
+    printf(">>>");
+    generate(t->session, &(GenerateOptions){.prompt = prompt, .nprompt = PROMPT, .tokens = SAMPLE,
+                                            .context = TIME, .stop = c->stop, .emit = print_token,
+                                            .ctx = &p,
+                                            .sampler = {.temperature = 0.7, .top_p = 0.95,
+                                                        .seed = command_seed(c)}});
     printf("\n\n");
 }
 
@@ -126,10 +130,10 @@ int cmd_demo(Command *c)
     printf("\nvalidation loss   before %.3f nats (%.3f bits per byte), after %.3f (%.3f)\n",
            t.result.valid_before, bits_per_token(t.result.valid_before), t.result.valid_after,
            bits_per_token(t.result.valid_after));
-    sample(c, t.session);
+    sample(c, &t);
     printf("files in %s: model.rt, config.json, checkpoint.safetensors, log.csv, loss.svg\n\n"
            "now try\n"
-           "  rtc sample %s --prompt 'The ' --temperature 0.5\n"
+           "  rtc sample %s --prompt 'The ' --tokens 500\n"
            "  rtc train routing_lm.rt --data MY.txt --out my-run --set causal=true --set dim=128 "
            "--set depth=3 --set n_local_attn_heads=4 --set max_seq_len=256\n", dir, dir);
     return stop_asked(c->stop) ? 130 : 0;

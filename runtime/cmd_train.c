@@ -69,6 +69,29 @@ static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
         bytes_text(c->arena, (double)stats.arena_bytes), bytes_text(c->arena, fixed));
 }
 
+/* How many steps fit into the seconds, by a few trial steps that leave no trace; at most `most`. */
+static int64_t steps_in(Session *s, const Data *data, const RunConfig *r, double seconds,
+                        int64_t most)
+{
+    enum { TRIALS = 4, LEAST = 50 };
+    int64_t shape[] = {r->batch, r->time}, n = r->batch * r->time;
+    int32_t *x = NEW_N(s->arena, int32_t, n), *targets = NEW_N(s->arena, int32_t, n);
+    Instance *in = session_instance(s, s->train, r->batch, r->time, true);
+    data_sample(&data->train, r->seed, 0, (int)r->batch, r->time, x, targets);
+    exec_input(in, "x", DT_INT, 2, shape, x);
+    exec_input(in, "targets", DT_INT, 2, shape, targets);
+    double best = seconds;
+    for (int i = 0; i < TRIALS; i++) {
+        double start = progress_seconds();
+        store_begin(s->store);
+        exec_run(in, &(RunOptions){.seed = r->seed});
+        best = fmin(best, progress_seconds() - start);
+    }
+    double validation = 1.2;             /* what validations and the optimiser add */
+    int64_t steps = (int64_t)(seconds / (validation * (double)r->accumulate * best));
+    return steps > most ? most : steps < LEAST ? LEAST : steps;
+}
+
 /* The directory, as a new run or the old one; returns whether it goes on. */
 static bool check_directory(Command *c, const char *dir)
 {
@@ -115,6 +138,7 @@ Training command_train(Command *c, const TrainingPlan *plan)
     say_warnings(c);
     describe(c, s, &r, data);
     compile(c, s, &r, data->valid.n > 1);
+    if (plan->seconds > 0) r.steps = steps_in(s, data, &r, plan->seconds, r.steps);
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
     if (plan->resume)
         t->state = checkpoint_load(c->diag, rundir_path(c->arena, plan->dir, RUN_CHECKPOINT), s,
@@ -126,7 +150,7 @@ Training command_train(Command *c, const TrainingPlan *plan)
     TrainResult result = train(t, &(TrainOptions){
         .dir = plan->dir, .data = data, .batch = r.batch, .time = r.time, .resume = plan->resume,
         .save_every = plan->save_every, .eval_every = plan->eval_every,
-        .log_every = plan->log_every, .seconds = plan->seconds,
+        .log_every = plan->log_every, .seconds = 1.5 * plan->seconds,
         .out = c->quiet ? NULL : stderr, .stop = c->stop});
     return (Training){s, t, data, result};
 }

@@ -166,6 +166,24 @@ static void check_given(Session *s, const SessionCompile *c)
     }
 }
 
+const char *const *session_needed(Session *s, const char *output, int *n)
+{
+    const char **needed = NEW_N(s->arena, const char *, s->inputs.n + 1);
+    *n = 0;
+    for (int i = 0; i < s->inputs.n; i++) {
+        const ValueInfo *in = &s->inputs.v[i];
+        bool missing = !in->optional;
+        if (in->optional) {
+            Program *without = load(s, true, &in->name, 1);
+            for (int k = 0; k < without->missing.n; k++)
+                missing = missing || !strcmp(without->missing.v[k].output, output);
+            program_free(without);
+        }
+        if (missing) needed[(*n)++] = in->name;
+    }
+    return needed;
+}
+
 /* The inputs that aren't given; each must be optional. */
 static const char **absent_inputs(Session *s, const SessionCompile *c, int *n)
 {

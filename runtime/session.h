@@ -56,6 +56,9 @@ bool session_has_output(const Session *s, const char *name);
 /* The value of an int option of the model; `otherwise` if it has no such option. */
 int64_t session_option(const Session *s, const char *name, int64_t otherwise);
 
+/* The inputs without which `output` isn't computed, n of them. */
+const char *const *session_needed(Session *s, const char *output, int *n);
+
 typedef struct {
     bool training, want_grad;
     const char *const *given;        /* inputs that will be set */

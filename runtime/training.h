@@ -11,7 +11,7 @@ typedef struct {
     SessionOptions session;
     bool resume;
     int64_t save_every, eval_every, log_every;   /* steps */
-    double seconds;                  /* 0: no limit */
+    double seconds;                  /* as many steps as fit, up to config.steps; 0: all of them */
 } TrainingPlan;
 
 typedef struct {
