@@ -14,6 +14,7 @@
 
 enum { EVAL_TOKENS = 32768 };        /* about how many a validation looks at */
 
+/* Behind these stand the numbers that the model reports. */
 static const char *const columns[] = {"step", "loss", "aux_loss", "lr", "grad_norm",
                                       "tokens_per_second", "valid_loss", "skipped"};
 
@@ -23,6 +24,8 @@ typedef struct {
     Instance *in;
     int32_t *x, *targets;            /* [batch, time] */
     CsvLog *log;                     /* NULL without a run directory */
+    Reports *reports;                /* of the last validation; NULL where none is possible */
+    double *cells;                   /* of a row of the log */
     Progress line;
     double begin, eval_seconds;      /* when it began; spent in validation since */
     int64_t first;                   /* step it began at */
@@ -138,7 +141,7 @@ static double validate(Loop *l)
     int64_t most = EVAL_TOKENS / o->time > 4 ? EVAL_TOKENS / o->time : 4;
     Evaluation e = evaluate(l->t->session, &o->data->valid,
                             &(EvaluateOptions){.batch = o->batch, .time = o->time, .most = most,
-                                               .stop = o->stop});
+                                               .reports = l->reports, .stop = o->stop});
     l->eval_seconds += progress_seconds() - start;
     return e.complete ? e.loss : NAN;
 }
@@ -148,8 +151,13 @@ static double cell(double x) { return isfinite(x) ? x : CSVLOG_NONE; }
 static void log_row(Loop *l, const TrainStep *s, double valid)
 {
     if (!l->log) return;
-    double cells[] = {CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE, CSVLOG_NONE,
-                      cell(valid), (double)l->t->state.skipped};
+    const int fixed = COUNT(columns) - 1, reported = l->reports ? l->reports->numbers : 0;
+    double *cells = l->cells;
+    for (int i = 0; i < fixed + reported; i++) cells[i] = CSVLOG_NONE;
+    cells[5] = cell(valid);
+    cells[6] = (double)l->t->state.skipped;
+    if (reported && !isnan(valid)) reports_cells(l->reports, cells + fixed);
+    for (int i = fixed; i < fixed + reported; i++) cells[i] = cell(cells[i]);
     if (s) {
         cells[0] = cell(s->loss);
         cells[1] = cell(s->aux_loss);
@@ -196,7 +204,7 @@ static void after(Loop *l, const TrainStep *s)
         keep_best(l, valid);
     }
     if (n % o->log_every == 0 || last || !isnan(valid) || s->skipped) log_row(l, s, valid);
-    if (n % o->eval_every == 0 || last) plot(l);
+    if (n % o->eval_every == 0 && !last) plot(l);
     if (n % o->save_every == 0 || last) save_checkpoint(l);
     if (o->after_step) o->after_step(o->ctx, s);
 }
@@ -214,8 +222,10 @@ static void begin(Loop *l)
     l->line = progress_begin(o->out ? o->out : stderr, !o->out, l->first, l->t->steps,
                              o->log_every);
     l->result.valid_before = l->result.valid_after = validate(l);
-    if (!isnan(l->result.valid_before))
+    if (!isnan(l->result.valid_before)) {
         note(l, "before: validation loss %.4f\n", l->result.valid_before);
+        if (l->reports) note(l, "%s", reports_notes(s->arena, l->reports));
+    }
     l->begin = progress_seconds();
     l->eval_seconds = 0;
     if (l->log && !o->resume) log_row(l, NULL, l->result.valid_before);
@@ -223,15 +233,26 @@ static void begin(Loop *l)
 
 static void close_log(void *log) { csvlog_close(log); }
 
+static void open_log(Loop *l)
+{
+    const TrainOptions *o = l->o;
+    Session *s = l->t->session;
+    int fixed = COUNT(columns), n = fixed + (l->reports ? l->reports->numbers : 0);
+    const char **names = NEW_N(s->arena, const char *, n);
+    const char *const *reported = l->reports ? reports_columns(s->arena, l->reports) : NULL;
+    for (int i = 0; i < n; i++) names[i] = i < fixed ? columns[i] : reported[i - fixed];
+    l->cells = NEW_N(s->arena, double, n);
+    l->log = csvlog_open(s->diag, s->arena, rundir_path(s->arena, o->dir, RUN_LOG), names, n,
+                         o->resume ? l->t->state.step : -1);
+    diag_defer(s->diag, close_log, l->log);
+}
+
 TrainResult train(Trainer *t, const TrainOptions *o)
 {
     Session *s = t->session;
     Loop l = {.t = t, .o = o, .first = t->state.step, .saved = o->resume ? t->state.step : -1};
-    if (o->dir) {
-        l.log = csvlog_open(s->diag, s->arena, rundir_path(s->arena, o->dir, RUN_LOG), columns,
-                            COUNT(columns), o->resume ? t->state.step : -1);
-        diag_defer(s->diag, close_log, l.log);
-    }
+    if (s->eval) l.reports = reports_new(s->arena, exec_program(s->eval));
+    if (o->dir) open_log(&l);
     begin(&l);
     bool in_time = true;
     while (t->state.step < t->steps && !stop_asked(o->stop) && in_time) {
@@ -243,6 +264,7 @@ TrainResult train(Trainer *t, const TrainOptions *o)
     l.result.stopped = t->state.step < t->steps && stop_asked(o->stop);
     if (!in_time && t->state.step < t->steps) l.result.valid_after = validate(&l);
     if (t->state.step > l.first || !o->resume) save_checkpoint(&l);
+    plot(&l);
     l.result.seconds = progress_seconds() - l.begin;
     if (o->dir) {
         diag_undefer(s->diag);

@@ -4,11 +4,11 @@ source "$(dirname "$0")/common.sh"
 make_text text.txt 2000
 
 expect 0 "validation loss   before 5." "$rtc" demo --data text.txt --seconds 1 --out run
-grep -q ">>>" out || fail "no sample"
+grep -aq ">>>" out || fail "no sample"
 exists run/model.rt run/config.json run/checkpoint.safetensors run/log.csv run/loss.svg
-suggested=$(grep '^  rtc sample' out) || fail "no sample suggested"
-eval "\"$rtc\" ${suggested#*rtc }" | grep -q "^The " || fail "can't run:$suggested"
-suggested=$(grep '^  rtc train' out) || fail "no training suggested"
+suggested=$(grep -a '^  rtc sample' out) || fail "no sample suggested"
+eval "\"$rtc\" ${suggested#*rtc }" | grep -aq "^The " || fail "can't run:$suggested"
+suggested=$(grep -a '^  rtc train' out) || fail "no training suggested"
 options=$(grep -o -- '--set [^ ]*' <<<"$suggested" | tr '\n' ' ')
 eval "\"$rtc\" check routing_lm.rt $options" >/dev/null || fail "can't check with $options"
 
