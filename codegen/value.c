@@ -357,7 +357,7 @@ static Val loaded(Nest *n, Val at, DType dt, int ctx, bool inside, int min_depth
 static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
 {
     Emit *e = n->e;
-    bool inside = ctx == 0 || proved_inside(n, x.node, x.map);
+    bool inside = proved_inside(n, x.node, x.map);
     const char *pointer = emit_buffer(e, buf, false);
     int min_depth = 0;
     for (int i = 0; i < e->buf.n; i++)
@@ -366,16 +366,18 @@ static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
     const Ix *at = plan_address(e->pl, buf, x.map);
     const char *ctype = arena_printf(e->a, min_depth ? "%s" : "const %s", c_stored(x.node->dt));
     Ctx *c = &n->ctx.v[ctx];
-    if (!inside && (c->clamp || at->loads)) {
+    bool clamp =
+        c->clamp || !c->cond.s; /* nothing says where it is inside: it never leaves memory */
+    if (!inside && (clamp || at->loads)) {
         Val k = ix_val(n, at, ctx, true);
-        if (c->clamp) {
+        if (clamp) {
             const char *count = emit_int(e, space_count(e->g, node_shape(e->g, x.node)));
             return named(n, deeper(k.depth, min_depth), x.node->dt, "%s[rtc_clamp(%s, %s)]",
                          pointer, k.s, count);
         }
-        if (c->cond.s) /* an unconditional gather, which the compiler can vectorise */
-            return named(n, deeper(deeper(k.depth, c->cond.depth), min_depth), x.node->dt,
-                         "%s[%s ? %s : 0]", pointer, c->cond.s, k.s);
+        /* an unconditional gather, which the compiler can vectorise */
+        return named(n, deeper(deeper(k.depth, c->cond.depth), min_depth), x.node->dt,
+                     "%s[%s ? %s : 0]", pointer, c->cond.s, k.s);
     }
     return loaded(n, element(n, pointer, ctype, at, NULL, ctx), x.node->dt, ctx, inside, min_depth);
 }
@@ -408,12 +410,12 @@ static void check_own_block(Nest *n, const Private *p, const Map *m)
 static Val private_load(Nest *n, Edge x, const Private *p, int ctx)
 {
     Emit *e = n->e;
-    bool inside = ctx == 0 || proved_inside(n, x.node, x.map);
+    bool inside = proved_inside(n, x.node, x.map);
     const char *pointer = arena_printf(e->a, "s%d", p->number);
     check_own_block(n, p, x.map);
     if (p->scalar) return (Val){pointer, 1, x.node->dt};
     const Ix *at = private_address(e->g, p, x.map);
-    if (!inside && n->ctx.v[ctx].clamp) {
+    if (!inside && (n->ctx.v[ctx].clamp || !n->ctx.v[ctx].cond.s)) {
         Val k = ix_val(n, at, ctx, true);
         return named(n, deeper(deeper(k.depth, n->tile_depth), 1), x.node->dt,
                      "%s[rtc_clamp(%s, %s)%s%s]", pointer, k.s, emit_int(e, p->count),

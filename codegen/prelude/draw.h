@@ -1,7 +1,7 @@
 /* draw.h: the random numbers of a row of elements, four from each call of Philox (ir/rand.h).
  *
- * The same bits as rtc_uniform, in a loop over calls that vectorises. Where 64-bit multiplication is
- * one instruction, words travel in 64 bits.
+ * The same bits as rtc_uniform, in a loop over calls that vectorises. Where 64-bit multiplication
+ * is one instruction, words travel in 64 bits.
  */
 
 #ifdef __AVX512DQ__

@@ -1,12 +1,13 @@
-/* kernel.h: what every emitted kernel is compiled behind: its arguments, int arithmetic, comparisons.
+/* kernel.h: what every emitted kernel is compiled behind: its arguments, int arithmetic,
+ * comparisons.
  *
- * The text is compiled with -O3, -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and never -ffast-math:
- * NaN is ordinary, and the order of float operations is the one written, except in `omp simd` reductions.
- * Bools are ints 0 and 1 in registers, bytes in memory.
+ * The text is compiled with -O3, -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and never
+ * -ffast-math: NaN is ordinary, and the order of float operations is the one written, except in
+ * `omp simd` reductions. Bools are ints 0 and 1 in registers, bytes in memory.
  */
 #include <stdint.h>
 
-#define RTC_FN static inline __attribute__((always_inline, unused))
+#define RTC_FN     static inline __attribute__((always_inline, unused))
 #define RTC_LOWEST (-3.4028234663852886e38f)
 
 typedef struct {
@@ -86,5 +87,9 @@ RTC_FN float rtc_rmin(float a, float b) { return (b < a) | (b != b) ? b : a; }
 RTC_FN float rtc_max(float a, float b) { return (a > b) | (a != a) ? a : b; }
 RTC_FN float rtc_min(float a, float b) { return (a < b) | (a != a) ? a : b; }
 
-#pragma omp declare reduction(rtc_rmax : float : omp_out = rtc_rmax(omp_out, omp_in)) initializer(omp_priv = RTC_LOWEST)
-#pragma omp declare reduction(rtc_rmin : float : omp_out = rtc_rmin(omp_out, omp_in)) initializer(omp_priv = -RTC_LOWEST)
+#pragma omp declare reduction(rtc_rmax:float                                                       \
+                              : omp_out = rtc_rmax(omp_out, omp_in))                               \
+    initializer(omp_priv = RTC_LOWEST)
+#pragma omp declare reduction(rtc_rmin:float                                                       \
+                              : omp_out = rtc_rmin(omp_out, omp_in))                               \
+    initializer(omp_priv = -RTC_LOWEST)

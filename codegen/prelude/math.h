@@ -1,13 +1,18 @@
-/* math.h: float32 functions without branches or calls, so that loops around them vectorise on any CPU.
+/* math.h: float32 functions without branches or calls, so that loops around them vectorise on any
+ * CPU.
  *
- * Minimax polynomials (Remez, coefficients rounded one after another); errors over all floats against double are in
- * tests/codegen/test_math.c: at most 2 units in the last place, sin and cos for |x| <= 1e5 (beyond, their absolute error
- * grows with x / 1e16). Results below 1.2e-38 may be 0.
+ * Minimax polynomials (Remez, coefficients rounded one after another); errors over all floats
+ * against double are in tests/codegen/test_math.c: at most 2 units in the last place, sin and cos
+ * for |x| <= 1e5 (beyond, their absolute error grows with x / 1e16). Results below 1.2e-38 may be
+ * 0.
  */
 
 RTC_FN float rtc_abs(float x) { return rtc_float(rtc_bits(x) & 0x7fffffffu); }
 RTC_FN float rtc_sqrt(float x) { return __builtin_sqrtf(x); }
-RTC_FN float rtc_with_sign(float x, float s) { return rtc_float((rtc_bits(x) & 0x7fffffffu) | (rtc_bits(s) & 0x80000000u)); }
+RTC_FN float rtc_with_sign(float x, float s)
+{
+    return rtc_float((rtc_bits(x) & 0x7fffffffu) | (rtc_bits(s) & 0x80000000u));
+}
 
 /* Whole part downwards; from 2^23 on every float is whole. */
 RTC_FN float rtc_floor(float x)
@@ -24,12 +29,13 @@ RTC_FN float rtc_floor(float x)
 RTC_FN float rtc_floordiv(float a, float b) { return rtc_floor(a / b); }
 RTC_FN float rtc_mod(float a, float b) { return a - b * rtc_floor(a / b); }
 
-/* exp(x) = 2^n exp(r), |r| <= ln(2) / 2; 2^n in two halves so that it may pass the largest float or underflow */
+/* exp(x) = 2^n exp(r), |r| <= ln(2) / 2; 2^n in two halves so that it may pass the largest float or
+ * underflow */
 RTC_FN float rtc_exp(float x)
 {
     float c = x < -104.0f ? -104.0f : x;
     c = c > 89.0f ? 89.0f : c;
-    float shifted = c * 1.44269504f + 12582912.0f;       /* 1.5 * 2^23: n in the low bits */
+    float shifted = c * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: n in the low bits */
     float n = shifted - 12582912.0f;
     int i = (int)(rtc_bits(shifted) - 0x4b400000u);
     float r = c - n * 0.693145752f;
@@ -41,7 +47,8 @@ RTC_FN float rtc_exp(float x)
     p = p * r + 0.49999994f;
     p = (p * r) * r + r;
     int half = i >> 1;
-    float s = rtc_float((uint32_t)(half + 127) << 23), t = rtc_float((uint32_t)(i - half + 127) << 23);
+    float s = rtc_float((uint32_t)(half + 127) << 23),
+          t = rtc_float((uint32_t)(i - half + 127) << 23);
     return (p * s + s) * t;
 }
 
@@ -50,7 +57,7 @@ RTC_FN float rtc_log(float x)
 {
     int tiny = x < 1.17549435e-38f;
     float y = tiny ? x * 8388608.0f : x;
-    uint32_t u = rtc_bits(y) - 0x3f3504f3u;              /* sqrt(1/2) */
+    uint32_t u = rtc_bits(y) - 0x3f3504f3u; /* sqrt(1/2) */
     int e = ((int)u >> 23) - (tiny ? 23 : 0);
     float f = rtc_float((u & 0x007fffffu) + 0x3f3504f3u) - 1.0f, n = (float)e;
     float p = 0.0320435241f;
@@ -66,7 +73,7 @@ RTC_FN float rtc_log(float x)
     p = ff * (f * p - 0.5f) + n * 1.42860677e-6f;
     float v = n * 0.693145752f + (f + p);
     v = x > 0.0f ? v : x == 0.0f ? -rtc_inf() : rtc_nan();
-    return x < rtc_inf() ? v : x;                        /* also NaN */
+    return x < rtc_inf() ? v : x; /* also NaN */
 }
 
 /* x - n pi/2 in double; quadrant n mod 4 */
@@ -135,7 +142,7 @@ RTC_FN float rtc_erf(float x)
     p = p * z - 0.376126289f;
     p = p * z + 0.128379166f;
     p = p * x + x;
-    float t = a < 4.0f ? a : 4.0f;                       /* erfc(4) < 2^-25 */
+    float t = a < 4.0f ? a : 4.0f; /* erfc(4) < 2^-25 */
     float q = -4.67711789e-06f;
     q = q * t + 4.24132122e-05f;
     q = q * t + 6.56605334e-05f;
@@ -154,7 +161,7 @@ RTC_FN float rtc_pow(float a, float b)
     double m = (double)rtc_abs(a);
     uint64_t u;
     __builtin_memcpy(&u, &m, 8);
-    uint64_t v = u - 0x3fe6a09e667f3bcdull;              /* sqrt(1/2) */
+    uint64_t v = u - 0x3fe6a09e667f3bcdull; /* sqrt(1/2) */
     double e = (double)((int)(v >> 32) >> 20);
     v = (v & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull;
     __builtin_memcpy(&m, &v, 8);
