@@ -65,7 +65,7 @@ static void check_directory(Command *c, const char *dir)
 {
     if (!rundir_exists(c->arena, dir)) return;
     RunConfig old = rundir_read(c->diag, c->arena, dir);
-    if (strncmp(old.command, "rtc demo", 8) != 0)
+    if (!strstr(old.command, " demo"))
         diag_fail(c->diag, "%s holds a run that isn't a demo\nhint: give another --out", dir);
 }
 
@@ -80,7 +80,7 @@ static Training run(Command *c, const char *dir, OptionValues text)
     plan.config = (RunConfig){.file = file, .set = options, .nset = COUNT(options),
                               .data = text.v, .ndata = text.n, .seed = command_seed(c),
                               .steps = STEPS, .batch = BATCH, .time = TIME, .accumulate = 1,
-                              .command = command_line(c->arena, c->argc, c->argv, NULL)};
+                              .command = command_line(c, NULL)};
     return command_train(c, &plan);
 }
 
@@ -118,7 +118,7 @@ static void sample(Command *c, const Training *t)
 
 int cmd_demo(Command *c)
 {
-    const char *dir = options_text(c->options, OPTION_demo_out);
+    const char *dir = options_text(c->options, OPTION_demo_out), *program = command_program(c);
     check_directory(c, dir);
     OptionValues text = find_text(c);
     for (int i = 0; i < text.n; i++) say(c, "%s%s\n", i ? "            " : "text        ", text.v[i]);
@@ -133,8 +133,9 @@ int cmd_demo(Command *c)
     sample(c, &t);
     printf("files in %s: model.rt, config.json, checkpoint.safetensors, log.csv, loss.svg\n\n"
            "now try\n"
-           "  rtc sample %s --prompt 'The ' --tokens 500\n"
-           "  rtc train routing_lm.rt --data MY.txt --out my-run --set causal=true --set dim=128 "
-           "--set depth=3 --set n_local_attn_heads=4 --set max_seq_len=256\n", dir, dir);
+           "  %s sample %s --prompt 'The ' --tokens 500\n"
+           "  %s train routing_lm.rt --data MY.txt --out my-run --set causal=true --set dim=128 "
+           "--set depth=3 --set n_local_attn_heads=4 --set max_seq_len=256\n",
+           dir, program, dir, program);
     return stop_asked(c->stop) ? 130 : 0;
 }

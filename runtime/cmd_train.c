@@ -33,7 +33,7 @@ static RunConfig configure(Command *c, const RunConfig *old)
                    .batch = size_option(c, OPTION_batch, old, old ? old->batch : 0),
                    .time = size_option(c, OPTION_time, old, old ? old->time : 0),
                    .accumulate = size_option(c, OPTION_accumulate, old, old ? old->accumulate : 0),
-                   .command = command_line(c->arena, c->argc, c->argv, NULL)};
+                   .command = command_line(c, NULL)};
     if (old && !valid) {
         r.valid = old->valid;
         r.nvalid = old->nvalid;
@@ -111,15 +111,15 @@ static void finish(Command *c, const Trainer *t, const TrainResult *result, cons
     progress_duration(result->seconds, took, sizeof took);
     if (result->stopped) {
         say(c, "stopped after step %lld and saved; go on with\n  %s\n", (long long)t->state.step,
-            command_line(c->arena, c->argc, c->argv, "--resume"));
+            command_line(c, "--resume"));
         return;
     }
     say(c, "%lld steps in %s", (long long)t->state.step, took);
     if (t->state.skipped) say(c, ", %lld skipped", (long long)t->state.skipped);
     if (!isnan(result->valid_after))
         say(c, "; validation loss %.4f, before %.4f", result->valid_after, result->valid_before);
-    say(c, "\n%s has the model, the log and the curves; see what it writes:\n  rtc sample %s\n", dir,
-        dir);
+    say(c, "\n%s has the model, the log and the curves; see what it writes:\n  %s sample %s\n", dir,
+        command_program(c), dir);
 }
 
 Training command_train(Command *c, const TrainingPlan *plan)

@@ -248,14 +248,21 @@ static void add_quoted(Str *s, const char *word)
     str_add(s, "'");
 }
 
-const char *command_line(Arena *a, int argc, char *const *argv, const char *more)
+const char *command_program(const Command *c)
 {
-    Str s = {.arena = a};
-    str_add(&s, "rtc");
-    for (int i = 1; i < argc; i++) {
+    Str s = {.arena = c->arena};
+    add_quoted(&s, c->argc ? c->argv[0] : "rtc");
+    return s.s;
+}
+
+const char *command_line(const Command *c, const char *more)
+{
+    Str s = {.arena = c->arena};
+    str_add(&s, command_program(c));
+    for (int i = 1; i < c->argc; i++) {
         str_add(&s, " ");
-        add_quoted(&s, argv[i]);
-        if (more && !strcmp(argv[i], more)) more = NULL;
+        add_quoted(&s, c->argv[i]);
+        if (more && !strcmp(c->argv[i], more)) more = NULL;
     }
     if (more) str_printf(&s, " %s", more);
     return s.s;

@@ -76,7 +76,9 @@ const char *bytes_text(Arena *a, double bytes);
 /* "1,234,567" */
 const char *count_text(Arena *a, int64_t n);
 /* The command line, quoted so that a shell reads it back; `more` is appended if it isn't there. */
-const char *command_line(Arena *a, int argc, char *const *argv, const char *more);
+const char *command_line(const Command *c, const char *more);
+/* What the user calls rtc: for commands that are suggested. */
+const char *command_program(const Command *c);
 /* Prints a document (jansson's json_t, given away) to stdout. */
 void print_json(Command *c, void *json);
 

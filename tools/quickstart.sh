@@ -13,7 +13,7 @@ fi
 [ "${1-}" = -- ] && shift
 
 build_packages
-want_packages fortunes-min
+want_packages fortunes
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" >"$build.log" 2>&1 || {
   cat "$build.log" >&2
   exit 1
