@@ -71,7 +71,7 @@ void run_report(Frame *f, const Stmt *s)
     Builder *b = f->b;
     Graph *g = b->g;
     Loc loc = s->assign.value->loc;
-    if (!b->o->reports || b->reporting) {
+    if (!b->o->reports || b->reporting || b->lone) { /* alone, sizes aren't known */
         mark_reads(f, s->assign.value);
         return;
     }

@@ -43,6 +43,21 @@ static void print_stored(Command *c, const char *title, const ValueInfos *all)
     for (int i = 0; i < all->n; i++) printf("%-12s%s\n", "", all->v[i].text);
 }
 
+static void print_reports(Command *c, const Program *p)
+{
+    int64_t numbers = 0, texts = 0;
+    for (int i = 0; i < p->reports.n; i++) {
+        if (p->reports.v[i].text) texts++;
+        else numbers += p->reports.v[i].count;
+    }
+    if (!p->reports.n) return;
+    printf("%-12s%s numbers, %lld texts\n", "reports", count_text(c->arena, numbers),
+           (long long)texts);
+    for (int i = 0; c->verbose && i < p->reports.n; i++)
+        printf("%-12s%s%s%s\n", "", p->reports.v[i].name, p->reports.v[i].text ? ": " : "",
+               p->reports.v[i].text ? p->reports.v[i].text : "");
+}
+
 static void print_options(const Program *p, Arena *a)
 {
     int widest = 0;
@@ -100,19 +115,34 @@ static json_t *json_options(const Program *p, Arena *a)
     return list;
 }
 
+static json_t *json_reports(const Program *p)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < p->reports.n; i++) {
+        const ReportInfo *r = &p->reports.v[i];
+        json_t *shape = json_array();
+        for (int k = 0; k < r->rank; k++) json_array_append_new(shape, json_integer(r->shape[k]));
+        json_array_append_new(list, json_pack("{ss so ss?}", "name", r->name, "shape", shape,
+                                              "text", r->text));
+    }
+    return list;
+}
+
 typedef struct {
     ValueInfos inputs, outputs, params, states;
+    const Program *eval;             /* with its reports */
 } Content;
 
 static void print_document(Command *c, const Program *p, const Content *k)
 {
     int64_t n = numbers_of(&k->params);
-    json_t *root = json_pack("{ss so so sI sI so so}", "model", p->model, "inputs",
+    json_t *root = json_pack("{ss so so sI sI so so so}", "model", p->model, "inputs",
                              json_values(&k->inputs, true), "outputs",
                              json_values(&k->outputs, false), "parameters", (json_int_t)n,
                              "parameter_bytes", (json_int_t)(4 * n), "parameter_tensors",
                              json_values(&k->params, false), "states",
-                             json_values(&k->states, false));
+                             json_values(&k->states, false), "reports",
+                             json_reports(k->eval));
     if (root && options_given(c->options, OPTION_options))
         json_object_set_new(root, "options", json_options(p, c->arena));
     print_json(c, root);
@@ -124,15 +154,17 @@ int cmd_check(Command *c)
 {
     const char *file = command_model(c, c->options->arguments[0]);
     SessionOptions s = command_session(c, file);
-    LoadOptions load = {.path = file, .library = s.library, .set = s.set, .nset = s.nset};
-    program_free(program_load(c->diag, &load));          /* the evaluation program must build too */
+    LoadOptions load = {.path = file, .library = s.library, .set = s.set, .nset = s.nset,
+                        .reports = true};
+    Program *eval = program_load(c->diag, &load);        /* the evaluation program must build too */
+    command_keep(c, release_program, eval);
     diag_clear_warnings(c->diag);
-    load.training = true;
+    load.training = true, load.reports = false;
     Program *p = program_load(c->diag, &load);
     command_keep(c, release_program, p);
     train_settings(c->diag, p);                          /* the `train` block is checked as well */
     Content k = {program_inputs(c->arena, p), program_outputs(c->arena, p),
-                 program_params(c->arena, p), program_states(c->arena, p)};
+                 program_params(c->arena, p), program_states(c->arena, p), eval};
     if (c->json) {
         print_document(c, p, &k);
     } else {
@@ -141,6 +173,7 @@ int cmd_check(Command *c)
         print_values("outputs", &k.outputs);
         print_stored(c, "parameters", &k.params);
         print_stored(c, "states", &k.states);
+        print_reports(c, k.eval);
         if (options_given(c->options, OPTION_options)) print_options(p, c->arena);
     }
     return 0;

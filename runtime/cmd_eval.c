@@ -11,15 +11,45 @@ static void show(void *progress, size_t done, size_t windows)
     progress_step(progress, progress_seconds(), (int64_t)done, "evaluating");
 }
 
-static void print_result(Command *c, const Evaluation *e, bool bytes)
+/* Element *k and those behind it, nested as the axes from `axis` on are; null where missing. */
+static json_t *elements(const Reports *r, int i, int axis, int64_t *k)
+{
+    const ReportInfo *info = r->v[i].info;
+    if (axis == info->rank) {
+        double x = reports_mean(r, i, (*k)++);
+        return isfinite(x) ? json_real(x) : json_null();
+    }
+    json_t *list = json_array();
+    for (int64_t n = 0; n < info->shape[axis]; n++)
+        json_array_append_new(list, elements(r, i, axis + 1, k));
+    return list;
+}
+
+/* By name: numbers; of a text the text where it holds, null where not. */
+static json_t *json_reports(const Reports *r)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < r->n; i++) {
+        int64_t k = 0;
+        const ReportInfo *info = r->v[i].info;
+        json_t *said = info->text && r->v[i].sum[0] > 0 ? json_string(info->text) : json_null();
+        json_object_set_new(all, info->name, info->text ? said : elements(r, i, 0, &k));
+        if (!info->text) json_decref(said);
+    }
+    return all;
+}
+
+static void print_result(Command *c, const Evaluation *e, const Reports *r, bool bytes)
 {
     double bits = bits_per_token(e->loss);
     if (c->json) {
         json_t *root = json_pack("{sf sf sf sf sI}", "loss", e->loss, "bits_per_token", bits,
                                  "perplexity", exp(e->loss), "aux_loss", e->aux_loss, "tokens",
                                  (json_int_t)e->tokens);
-        if (root)
+        if (root) {
             json_object_set_new(root, "bits_per_byte", bytes ? json_real(bits) : json_null());
+            json_object_set_new(root, "reports", json_reports(r));
+        }
         print_json(c, root);
         return;
     }
@@ -28,6 +58,8 @@ static void print_result(Command *c, const Evaluation *e, bool bytes)
     else printf("bits per token  %.4f\n", bits);
     printf("perplexity      %.2f\n", exp(e->loss));
     printf("tokens          %s\n", count_text(c->arena, e->tokens));
+    const char *table = reports_table(c->arena, r);
+    if (*table) printf("\n%s", table);
 }
 
 int cmd_eval(Command *c)
@@ -42,12 +74,14 @@ int cmd_eval(Command *c)
 
     size_t windows = data_windows(&data->valid, r.config.time);
     Progress line = progress_begin(stderr, c->quiet, 0, (int64_t)windows, (int64_t)windows);
+    Reports *reports = reports_new(c->arena, exec_program(s->eval));
     Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){
-        .batch = r.config.batch, .time = r.config.time, .stop = c->stop,
+        .reports = reports, .batch = r.config.batch, .time = r.config.time, .stop = c->stop,
         .progress = line.terminal ? show : NULL, .ctx = &line});
     progress_pause(&line);
     bool bytes = data->valid.stream->width == 1;
     if (!e.complete) say(c, "interrupted: what follows covers %lld tokens\n", (long long)e.tokens);
-    print_result(c, &e, bytes);
+    print_result(c, &e, reports, bytes);
+    say(c, "%s", reports_notes(c->arena, reports));
     return e.complete ? 0 : 130;
 }

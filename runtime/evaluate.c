@@ -43,6 +43,7 @@ Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
     Runner r = {.s = s};
     Evaluation e = {.complete = true};
     double loss = 0, aux = 0;
+    if (o->reports) reports_clear(o->reports);
     for (size_t first = 0; first < windows;) {
         if (first && stop_asked(o->stop)) {
             e.complete = false;
@@ -54,6 +55,7 @@ Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
         double a = session_scalar(r.in, "aux_loss", 0), weight = (double)(rows * length);
         loss += weight * (session_scalar(r.in, "loss", NAN) - a);
         aux += weight * a;
+        if (o->reports) reports_add(o->reports, r.in, weight);
         e.tokens += rows * length;
         first += (size_t)rows == batch ? batch * stride : (size_t)rows;
         if (o->progress) o->progress(o->ctx, first < windows ? first : windows, windows);

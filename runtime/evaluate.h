@@ -4,6 +4,7 @@
 
 #include "runtime/data.h"
 #include "runtime/interrupt.h"
+#include "runtime/reports.h"
 #include "runtime/session.h"
 
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
 typedef struct {
     int64_t batch, time;
     int64_t most;        /* about how many windows, evenly spread over the part; 0: all */
+    Reports *reports;    /* of the evaluation program: cleared and filled; may be NULL */
     StopFlag *stop;      /* may be NULL */
     void (*progress)(void *ctx, size_t done, size_t windows);    /* may be NULL */
     void *ctx;

@@ -71,6 +71,7 @@ const char *exec_output_name(const Executable *e, int i)
     return name;
 }
 
+const Program *exec_program(const Executable *e) { return e->program; }
 Unit *exec_unit(Executable *e) { return e->unit; }
 const Plan *exec_plan(const Executable *e) { return e->plan; }
 

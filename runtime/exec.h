@@ -167,6 +167,8 @@ typedef struct {
     Loc loc;
 } StepProfile;
 int exec_profile(const Instance *in, const StepProfile **p); /* sums over profiled runs */
+/* What was compiled: its graph is what the passes left, its options and reports are as loaded. */
+const Program *exec_program(const Executable *e);
 /* The compilation behind it, for explain, emit and bench. */
 Unit *exec_unit(Executable *e);
 const Plan *exec_plan(const Executable *e); /* NULL on eval */

@@ -58,12 +58,14 @@ ValueInfos program_outputs(Arena *a, const Program *p)
 
 /* ---- opening ---- */
 
-static Program *load(Session *s, bool training, const char *const *absent, int nabsent)
+static Program *load(Session *s, bool training, bool reports, const char *const *absent,
+                     int nabsent)
 {
     const SessionOptions *o = &s->options;
     return program_load(s->diag, &(LoadOptions){.path = o->file, .library = o->library,
                                                 .model = o->model, .set = o->set,
                                                 .nset = o->nset, .training = training,
+                                                .reports = reports,
                                                 .absent = absent, .nabsent = nabsent});
 }
 
@@ -91,7 +93,7 @@ Session *session_open(Diag *d, const SessionOptions *o)
     s->arena = a;
     s->options = *o;
     diag_defer(d, close_deferred, s);
-    s->program = load(s, true, NULL, 0);
+    s->program = load(s, true, false, NULL, 0);
     describe(s);
     s->store = store_new(d, s->program);
     store_init(s->store, s->program, o->seed);
@@ -174,7 +176,7 @@ const char *const *session_needed(Session *s, const char *output, int *n)
         const ValueInfo *in = &s->inputs.v[i];
         bool missing = !in->optional;
         if (in->optional) {
-            Program *without = load(s, true, &in->name, 1);
+            Program *without = load(s, true, false, &in->name, 1);
             for (int k = 0; k < without->missing.n; k++)
                 missing = missing || !strcmp(without->missing.v[k].output, output);
             program_free(without);
@@ -208,6 +210,17 @@ static void check_outputs(Session *s, const SessionCompile *c, const Program *p)
                           c->outputs[i], p->missing.v[k].input);
 }
 
+/* Reports are outputs: where some outputs are wanted, they are wanted as well. */
+static void add_reports(Session *s, const Program *p, CompileOptions *o)
+{
+    const char **names = NEW_N(s->arena, const char *, o->noutputs + p->reports.n + 1);
+    int n = 0;
+    for (; n < o->noutputs; n++) names[n] = o->outputs[n];
+    for (int i = 0; i < p->reports.n; i++) names[n++] = p->reports.v[i].output;
+    o->outputs = names;
+    o->noutputs = n;
+}
+
 Executable *session_compile(Session *s, const SessionCompile *c)
 {
     check_given(s, c);
@@ -224,9 +237,10 @@ Executable *session_compile(Session *s, const SessionCompile *c)
     Executable **keep = c->training ? &s->train : &s->eval;
     if (*keep) exec_free(*keep);
     *keep = NULL;
-    Program *p = load(s, c->training, absent, nabsent);
+    Program *p = load(s, c->training, c->reports, absent, nabsent);
     vec_push(s->arena, &s->compiled, p);
     check_outputs(s, c, p);
+    if (c->outputs) add_reports(s, p, &o);
     *keep = exec_compile(s->diag, p, s->store, &o);
     return *keep;
 }
@@ -265,7 +279,8 @@ Executable *session_compile_tokens(Session *s, bool training, int64_t batch, int
     const char *const *names = session_input(s, "x")->dim;
     int64_t sizes[] = {batch, time};
     return session_compile(s, &(SessionCompile){
-        .training = training, .want_grad = training, .given = given, .ngiven = 2,
+        .training = training, .want_grad = training, .reports = !training,
+        .given = given, .ngiven = 2,
         .outputs = outputs, .noutputs = session_has_output(s, "aux_loss") ? 2 : 1,
         .sizes = sizes, .size_names = names, .nsizes = 2});
 }

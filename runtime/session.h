@@ -65,6 +65,7 @@ typedef struct {
     int ngiven;
     const char *const *outputs;      /* NULL: all that the given inputs allow */
     int noutputs;
+    bool reports;                    /* what `report` statements show as well: see exec_program */
     const int64_t *sizes;            /* for cost decisions: of the free dimensions named in size_names; may be NULL */
     const char *const *size_names;
     int nsizes;
@@ -79,7 +80,7 @@ Executable *session_compile(Session *s, const SessionCompile *c);
 /* Errors, naming what the model has instead, unless the model can be fed with tokens. */
 void session_require_tokens(Session *s, bool targets);
 /* The training or evaluation program of a token model, with `loss` (and `aux_loss`) as outputs; for training with
- * gradients. batch and time are the sizes to optimise for. */
+ * gradients, for evaluation with reports. batch and time are the sizes to optimise for. */
 Executable *session_compile_tokens(Session *s, bool training, int64_t batch, int64_t time);
 /* The program for `logits` alone. */
 Executable *session_compile_logits(Session *s, int64_t time);
