@@ -41,9 +41,9 @@ void simt_free(Simt *s);
 
 typedef enum { SIMT_FAST, SIMT_CHECKED_BUILD } SimtBuild;
 
-/* `name` stands for the text in reports. The checked build needs gcc.
- * Errors: no compiler; the text isn't C, or (checked) reads a local that isn't set
- * on every path: both are bugs of whoever made the text, with the compiler's message. */
+/* `name` stands for the text in reports. The checked build needs gcc. Errors: no compiler; the text
+ * isn't C, or reads a local that isn't set on every path that the compiler sees: both are bugs of
+ * whoever made the text, with the compiler's message. */
 SimtModule *simt_compile(Simt *s, const char *name, const char *text, SimtBuild build,
                          const CacheOptions *cache);
 const SimtKernel *simt_kernel(SimtModule *m, const char *name); /* NULL: there is none */

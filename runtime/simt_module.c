@@ -22,7 +22,8 @@
     "-std=gnu11", "-fPIC", "-shared", "-g1", "-gdwarf-4", "-fno-strict-aliasing", "-fwrapv",       \
         "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden",       \
         "-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types",             \
-        "-Werror=int-conversion"
+        "-Werror=int-conversion", "-Werror=return-type", "-Werror=uninitialized",                  \
+        "-Werror=maybe-uninitialized"
 
 static const char *const fast_flags[] = {COMMON_FLAGS, "-O2", NULL};
 static const char *const checked_flags[] = {
@@ -33,9 +34,6 @@ static const char *const checked_flags[] = {
     "-fstack-reuse=none",
     "-fno-toplevel-reorder",
     "-ftrivial-auto-var-init=pattern",
-    "-Werror=uninitialized",
-    "-Werror=maybe-uninitialized",
-    "-Werror=return-type",
     "-fsanitize=thread,bounds,alignment,shift,integer-divide-by-zero,float-cast-overflow",
     "-nodefaultlibs",
     NULL};
