@@ -54,7 +54,7 @@ CONFIGS = [
         dict(dim=24, heads=3, dim_head=10, n_local_attn_heads=[2, 1], causal=True, depth=2),
     ),
     lm("local_causal", dict(causal=True, n_local_attn_heads=4)),
-    lm("local_both_ways", dict(n_local_attn_heads=4, window_size=16, local_attn_window_size=4)),
+    lm("local_both_ways", dict(n_local_attn_heads=4, window_size=4)),
     lm("local_masked", dict(n_local_attn_heads=4), mask="empty", rows=3),
     lm(
         "radius_two",
