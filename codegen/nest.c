@@ -94,7 +94,8 @@ static void plain_loop(Nest *n, int axis, const char *var, const char *count)
 
 void nest_loop(Nest *n, int axis, bool backwards)
 {
-    const char *var = emit_name(n->e, 'i'), *ext = emit_extent(n->e, n->space->ext[axis]);
+    /* never a literal: the compiler would unroll what is inside, lane loops and all */
+    const char *var = emit_name(n->e, 'i'), *ext = emit_int_arg(n->e, n->space->ext[axis]);
     n->axis[axis] = (AxisVar){0};
     plain_loop(n, axis, var, ext);
     if (backwards)
