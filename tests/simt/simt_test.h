@@ -91,21 +91,28 @@ static inline uint32_t noise_bits(uint32_t i)
 }
 static inline float noise(uint32_t i) { return (float)noise_bits(i) * 0x1p-31f - 1.0f; }
 
-/* The nearest bf16, ties to even, for finite numbers: by arithmetic, not by bits. */
-static inline float nearest(float x, int mantissa_bits)
+/* Finite numbers rounded by arithmetic, not by bits: bf16 has 8 bits, ties go to even; tf32 has 11,
+ * ties go away from 0. */
+static inline float unit_of(float x, int bits)
 {
     int e;
-    if (x == 0.0f) return x;
     (void)frexpf(x, &e);
-    float unit = ldexpf(1.0f, e - mantissa_bits);
-    return rintf(x / unit) * unit;
+    return ldexpf(1.0f, e - bits);
+}
+static inline float nearest_bf16(float x)
+{
+    return x == 0.0f ? x : rintf(x / unit_of(x, 8)) * unit_of(x, 8);
+}
+static inline float nearest_tf32(float x)
+{
+    return x == 0.0f ? x : roundf(x / unit_of(x, 11)) * unit_of(x, 11);
 }
 static inline uint16_t bf16_bits(float x)
 {
     union {
         float f;
         uint32_t u;
-    } v = {nearest(x, 8)};
+    } v = {nearest_bf16(x)};
     return (uint16_t)(v.u >> 16);
 }
 

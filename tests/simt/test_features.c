@@ -467,7 +467,7 @@ static void tensor_cores(void **state)
         for (int i = 0; i < 128; i++) {
             double sum = c[i];
             for (int k = 0; k < 8; k++)
-                sum += (double)nearest(a8[i / 8 * 8 + k], 11) * nearest(b8[i % 8 * 8 + k], 11);
+                sum += (double)nearest_tf32(a8[i / 8 * 8 + k]) * nearest_tf32(b8[i % 8 * 8 + k]);
             near_to(out[i], sum);
         }
     }
