@@ -36,6 +36,7 @@ struct Diag {
     VEC(Deferred) deferred;
     Str notes, warnings;
     DiagFrame *top;
+    const volatile sig_atomic_t *stop; /* NULL: nobody asks */
 };
 
 /* ---- unwinding ---- */
@@ -69,6 +70,13 @@ RTC_NORETURN static void unwind_with(Diag *d, int status, const char *text)
 void diag_oom(void *diag)
 {
     unwind_with(diag, 1, "error: out of memory\n");
+}
+
+void diag_on_stop(Diag *d, const volatile sig_atomic_t *asked) { d->stop = asked; }
+
+void diag_poll(Diag *d)
+{
+    if (d->stop && *d->stop) unwind_with(d, 130, "interrupted\n");
 }
 
 void diag_push_(Diag *d, DiagFrame *f)
@@ -356,6 +364,8 @@ void diag_bug_(Diag *d, const char *where, int line, const char *fmt, ...)
     if (d->notes.n) str_addn(&out, d->notes.s, d->notes.n);
     unwind_with(d, 70, out.s);
 }
+
+void diag_again(Diag *d) { unwind(d); }
 
 static void put_extra(Diag *d, Str *out, Loc loc, const char *kind, const char *fmt, va_list ap)
 {

@@ -17,6 +17,7 @@
 #define RTC_IR_DIAG_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include "ir/base.h"
 
 /* A byte range of a source file; file 0 is "no place". */
@@ -51,6 +52,8 @@ RTC_NORETURN void diag_fail(Diag *d, const char *fmt, ...) RTC_PRINTF(2, 3);
 RTC_NORETURN void diag_fail_status(Diag *d, int status, const char *fmt, ...) RTC_PRINTF(3, 4);
 RTC_NORETURN void diag_bug_(Diag *d, const char *where, int line, const char *fmt, ...) RTC_PRINTF(4, 5);
 #define diag_bug(d, ...) diag_bug_((d), __FILE__, __LINE__, __VA_ARGS__)
+/* Unwinds once more with the last message, to the next DIAG_TRY: for a catcher that can't help. */
+RTC_NORETURN void diag_again(Diag *d);
 /* A second place that explains the coming error ("`w` is declared here"); printed after it. */
 void diag_note(Diag *d, Loc loc, const char *fmt, ...) RTC_PRINTF(3, 4);
 /* Collected and printed once by the command (stderr); never unwinds. */
@@ -61,6 +64,11 @@ void diag_clear_warnings(Diag *d);
 /* Runs fn(p) when an error unwinds past the frame that is innermost now; diag_undefer drops the last one (after normal use). */
 void diag_defer(Diag *d, void (*fn)(void *), void *p);
 void diag_undefer(Diag *d);
+
+/* A flag that a signal sets: while it is known here, diag_poll unwinds with status 130 once it is set. NULL: never. */
+void diag_on_stop(Diag *d, const volatile sig_atomic_t *asked);
+/* For loops that may take long and where nothing is lost: loading, compiling, the evaluator. */
+void diag_poll(Diag *d);
 
 const char *diag_text(const Diag *d);             /* the whole last message, ends in '\n' */
 int diag_status(const Diag *d);                   /* 0 if none, 1, 2, 70 or 130 */

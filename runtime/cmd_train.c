@@ -1,5 +1,7 @@
 /* cmd_train.c: `rtc train`: a new run directory, or one that goes on. */
 #include <math.h>
+#include <signal.h>
+#include <unistd.h>
 #include "runtime/progress.h"
 #include "runtime/training.h"
 
@@ -53,6 +55,33 @@ static void describe(Command *c, const Session *s, const RunConfig *r, const Dat
         r->accumulate > 1 ? arena_printf(c->arena, " in %lld parts", (long long)r->accumulate) : "");
 }
 
+static bool fits(Session *s, int64_t batch, int64_t time)
+{
+    volatile bool yes = false;
+    DIAG_TRY(s->diag)
+    {
+        session_instance(s, s->train, batch, time, true);
+        yes = true;
+    }
+    DIAG_CATCH(s->diag) {}
+    DIAG_END(s->diag)
+    return yes;
+}
+
+/* Before anything is trained: is there room? If not, an error that says what there is room for. */
+static void check_memory(Session *s, const RunConfig *r)
+{
+    if (fits(s, r->batch, r->time)) return;
+    const char *text = arena_strdup(s->arena, diag_text(s->diag));
+    int64_t parts = 2;
+    while (parts <= r->batch && (r->batch % parts || !fits(s, r->batch / parts, r->time))) parts++;
+    if (parts > r->batch) diag_again(s->diag);
+    const char *prefix = "error: ";
+    if (!strncmp(text, prefix, strlen(prefix))) text += strlen(prefix);
+    diag_fail(s->diag, "%shint: --batch %lld --accumulate %lld makes the same steps in smaller parts",
+              text, (long long)(r->batch / parts), (long long)(r->accumulate * parts));
+}
+
 /* Says what takes long, and how long it took. */
 static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
 {
@@ -61,6 +90,7 @@ static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
     if (terminal) say(c, "compiling ...");
     session_compile_tokens(s, true, r->batch, r->time);
     if (validation && !stop_asked(c->stop)) session_compile_tokens(s, false, r->batch, r->time);
+    check_memory(s, r);
     const Instance *in = session_instance(s, s->train, r->batch, r->time, true);
     ExecStats stats = exec_stats(in);
     double fixed = 4 * (double)(s->store->param_total * 4 + s->store->state_total * 2);
@@ -99,9 +129,7 @@ static bool check_directory(Command *c, const char *dir)
     if (resume && !rundir_has(c->arena, dir, RUN_CHECKPOINT))
         diag_fail(c->diag, "%s has no %s to go on from\nhint: leave out --resume to begin", dir,
                   RUN_CHECKPOINT);
-    if (!resume && rundir_exists(c->arena, dir))
-        diag_fail(c->diag, "%s holds a run already\nhint: --resume goes on with it; another --out "
-                           "begins a new one", dir);
+    if (!resume) rundir_require_free(c->diag, c->arena, dir);
     return resume;
 }
 
@@ -122,8 +150,31 @@ static void finish(Command *c, const Trainer *t, const TrainResult *result, cons
         command_program(c), dir);
 }
 
+static void release_lock(void *fd) { close(*(int *)fd); }
+
+/* For the command's life. Whoever waited for it may find that something was saved meanwhile. */
+static void lock(Command *c, const TrainingPlan *plan)
+{
+    int *fd = NEW(c->arena, int);
+    *fd = rundir_lock(c->diag, plan->dir);
+    command_keep(c, release_lock, fd);
+    if (!plan->resume && !plan->replace) rundir_require_free(c->diag, c->arena, plan->dir);
+}
+
+static void load_checkpoint(Command *c, const TrainingPlan *plan, Trainer *t)
+{
+    const char *path = rundir_path(c->arena, plan->dir, RUN_CHECKPOINT);
+    t->state = checkpoint_load(c->diag, path, t->session, &t->moments);
+    checkpoint_require_finite(c->diag, path, t->session->store);
+    if (t->state.step >= t->steps)
+        diag_fail(c->diag, "%s is at step %lld of %lld\nhint: --steps %lld goes on", plan->dir,
+                  (long long)t->state.step, (long long)t->steps, (long long)(2 * t->steps));
+}
+
 Training command_train(Command *c, const TrainingPlan *plan)
 {
+    signal(SIGPIPE, SIG_IGN);                /* who reads the progress may leave */
+    if (plan->resume) lock(c, plan);
     RunConfig r = plan->config;
     Session *s = command_open_session(c, &plan->session);
     r.model = s->program->model;
@@ -137,15 +188,11 @@ Training command_train(Command *c, const TrainingPlan *plan)
     data_require(&data->train, r.time);
     say_warnings(c);
     describe(c, s, &r, data);
-    compile(c, s, &r, data->valid.n > 1);
-    if (plan->seconds > 0) r.steps = steps_in(s, data, &r, plan->seconds, r.steps);
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
-    if (plan->resume)
-        t->state = checkpoint_load(c->diag, rundir_path(c->arena, plan->dir, RUN_CHECKPOINT), s,
-                                   &t->moments);
-    if (plan->resume && t->state.step >= r.steps)
-        diag_fail(c->diag, "%s is at step %lld of %lld\nhint: --steps %lld goes on", plan->dir,
-                  (long long)t->state.step, (long long)r.steps, (long long)(2 * r.steps));
+    if (plan->resume) load_checkpoint(c, plan, t);
+    compile(c, s, &r, data->valid.n > 1);
+    if (plan->seconds > 0) t->steps = r.steps = steps_in(s, data, &r, plan->seconds, r.steps);
+    if (!plan->resume) lock(c, plan);
     rundir_write(c->diag, c->arena, plan->dir, s->program, &r);
     TrainResult result = train(t, &(TrainOptions){
         .dir = plan->dir, .data = data, .batch = r.batch, .time = r.time, .resume = plan->resume,

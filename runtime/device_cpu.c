@@ -16,6 +16,7 @@
 
 #include "runtime/cc.h"
 #include "runtime/compile.h"
+#include "runtime/memory.h"
 #include "runtime/product.h"
 
 /* ---- memory: one block, grown to the largest instance, touched once ---- */
@@ -38,7 +39,9 @@ static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
     block_free(b);
     if (!size_add(bytes, 4095, &bytes)) diag_oom(d);
     bytes = bytes / 4096 * 4096;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = MAP_FAILED;
+    if ((double)bytes <= memory_available())
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
     memset(p, 0xff, bytes);

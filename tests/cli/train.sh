@@ -26,7 +26,7 @@ expect 0 "30 steps" train whole --resume --steps 30
 
 # Ctrl-C: the step is finished, everything saved; going on gives the very bytes of a run that wasn't stopped.
 # (Background jobs are started directly: a function would run in a shell of its own, which the signal would hit.)
-long="--data text.txt --batch 8 --time 64 --threads 1 --steps 1500 --eval-every 100000 --set dim=48 --set drop=0.1"
+long="--data text.txt --batch 8 --time 64 --threads 1 --steps 500 --eval-every 100000 --set dim=48 --set drop=0.1"
 # shellcheck disable=SC2086
 "$rtc" train "$tiny" $long --out straight 2>/dev/null
 # shellcheck disable=SC2086
@@ -42,9 +42,9 @@ status=$?
 [ $status -eq 130 ] || fail "status $status after SIGINT, not 130"
 grep -q -- "--resume" cut.err || fail "no hint how to go on"
 step=$(tail -n 1 cut/log.csv | cut -d, -f1)
-[ "$step" -lt 1500 ] || fail "the run had ended before it could be stopped"
+[ "$step" -lt 500 ] || fail "the run had ended before it could be stopped"
 # shellcheck disable=SC2086
-expect 0 "1500 steps" "$rtc" train "$tiny" $long --out cut --log-every 1 --resume
+expect 0 "500 steps" "$rtc" train "$tiny" $long --out cut --log-every 1 --resume
 same straight/checkpoint.safetensors cut/checkpoint.safetensors
 
 # Also during compilation, where there is nothing to lose yet.
@@ -66,6 +66,26 @@ grep -q "^line 1" one || fail "the sample doesn't begin with the prompt"
   fail "the sample isn't UTF-8"
 expect 0 "parameters as before any training" "$rtc" sample "$tiny" --tokens 5
 expect 2 "--set is for FILE.rt" "$rtc" sample whole --set dim=3
+
+# Memory: what doesn't fit is said before anything is written, with what does. (kill -9: nothing saved is lost.)
+(
+  ulimit -v 1500000
+  expect 1 "hint: --batch " "$rtc" train "$tiny" --data text.txt --out large --batch 100000 --time 32 --threads 1
+  finish
+) || failed=1
+[ -e large ] && fail "a run that doesn't fit left a directory"
+# shellcheck disable=SC2086
+"$rtc" train "$tiny" $long --out killed --log-every 1 --save-every 1 2>/dev/null &
+pid=$!
+for ((i = 0; i < 600; i++)); do
+  [ "$(wc -l 2>/dev/null <killed/log.csv || echo 0)" -gt 5 ] && break
+  sleep 0.01
+done
+kill -KILL $pid
+wait $pid 2>/dev/null
+# shellcheck disable=SC2086
+expect 0 "500 steps" "$rtc" train "$tiny" $long --out killed --resume
+same straight/checkpoint.safetensors killed/checkpoint.safetensors
 
 # Damage is noticed.
 cp -r whole damaged
