@@ -176,6 +176,7 @@ struct Opt {
     const char *prefix; /* "" or "enc_" where it came by `enc_..: m` */
     const Option *decl;
     bool listed;  /* declared here, not by `..` */
+    bool fixed;   /* came by `..`, and the module itself says what it is */
     bool set;     /* by --set or by the call */
     bool by_user; /* by --set */
     bool read;

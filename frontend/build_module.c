@@ -120,6 +120,24 @@ static void give_passed(Frame *f, const Arg *a, const OptVec *opts, GivenVec *gi
                    prefix);
 }
 
+/* What is left to the instance's own defaults, or said by this module, is what the instance took.
+ */
+static void take_defaults(Frame *f, const Arg *pass, const Inst *made)
+{
+    const char *prefix = pass->name.s ? pass->name.s : "";
+    size_t n = strlen(prefix);
+    for (int i = 0; i < f->self->opts.n; i++) {
+        Opt *mine = f->self->opts.v[i];
+        if (mine->set || mine->listed || strncmp(mine->name, prefix, n) != 0) continue;
+        for (int j = 0; j < made->opts.n; j++) {
+            const Opt *o = made->opts.v[j];
+            if (strcmp(o->name, mine->name + n) != 0 || (o->set && !mine->fixed)) continue;
+            mine->value = o->value;
+            if (mine->decl->value) mine->def = o->value, mine->has_def = true;
+        }
+    }
+}
+
 static const char *use_path(Frame *f, const Place *place)
 {
     Builder *b = f->b;
@@ -162,7 +180,9 @@ void run_use(Frame *f, const Stmt *s)
         if (call->call.args.v[i].is_pass) give_passed(f, &call->call.args.v[i], &opts, &given);
     Inst *old = strmap_get(&b->insts, path);
     if (!old) {
-        inst_make(b, module, &given, path, s, call->loc);
+        const Inst *made = inst_make(b, module, &given, path, s, call->loc);
+        for (int i = 0; i < call->call.args.n; i++)
+            if (call->call.args.v[i].is_pass) take_defaults(f, &call->call.args.v[i], made);
         return;
     }
     const char *bare = arena_strndup(b->a, path, strlen(path) - 1);

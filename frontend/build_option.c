@@ -59,6 +59,33 @@ static void list_one(Builder *b, const Option *o, OptVec *out)
     vec_push(b->a, out, n);
 }
 
+/* Does every `use` that passes options of the prefix on give this one itself? It is then no option
+ * of the module's. */
+typedef struct {
+    const char *prefix, *name;
+    int calls, given;
+} GroupUse;
+static void group_use(void *ctx, const Expr *e)
+{
+    GroupUse *u = ctx;
+    bool passes = false, gives = false;
+    for (int i = 0; e->kind == EX_CALL && i < e->call.args.n; i++) {
+        const Arg *a = &e->call.args.v[i];
+        const char *name = a->name.s ? a->name.s : "";
+        passes = passes || (a->is_pass && !strcmp(name, u->prefix));
+        gives = gives || (!a->is_pass && !strcmp(name, u->name));
+    }
+    u->calls += passes;
+    u->given += passes && gives;
+}
+
+static bool is_fixed(const Item *module, const char *prefix, const char *name)
+{
+    GroupUse u = {.prefix = prefix, .name = name};
+    walk_block(&module->module.body, group_use, &u);
+    return u.calls && u.calls == u.given;
+}
+
 /* `..: m`: what the module lists itself, before or after, counts in place of m's. */
 static void list_group(Builder *b, const Item *module, const Option *group, OptVec *out)
 {
@@ -67,6 +94,7 @@ static void list_group(Builder *b, const Item *module, const Option *group, OptV
     options_list(b, module_named(b, group->module, "`..:`"), &inner);
     for (int i = 0; i < inner.n; i++) {
         Opt *n = inner.v[i];
+        n->fixed = n->fixed || is_fixed(module, prefix, n->name);
         n->name = arena_printf(b->a, "%s%s", prefix, n->name);
         n->prefix = arena_printf(b->a, "%s%s", prefix, n->prefix);
         n->listed = false;

@@ -251,6 +251,7 @@ static void report_options(Builder *b, Inst *m)
                            .type = o->type,
                            .doc = o->doc,
                            .set = o->by_user,
+                           .fixed = o->fixed,
                            .loc = o->decl->name.loc};
         info.value = value_to_static(b, o->value, o->loc);
         if (has) info.def = value_to_static(b, def, o->decl->value->loc);

@@ -25,6 +25,7 @@ typedef struct {
     StaticValue value;             /* resolved; NONE: of a group, without default, and not needed */
     StaticValue def;               /* the default; NONE if there is none */
     bool set;                      /* given by --set */
+    bool fixed;                    /* came by `..: m`, and the model itself says what it is */
     Loc loc;
 } OptionInfo;
 

@@ -63,12 +63,14 @@ static void print_options(const Program *p, Arena *a)
     int widest = 0;
     for (int i = 0; i < p->options.n; i++) {
         const OptionInfo *o = &p->options.v[i];
+        if (o->fixed) continue;
         int n = (int)(strlen(o->name) + strlen(o->type)) + 2;
         if (n > widest) widest = n;
     }
     printf("\noptions (--set NAME=VALUE)\n");
     for (int i = 0; i < p->options.n; i++) {
         const OptionInfo *o = &p->options.v[i];
+        if (o->fixed) continue;
         const char *value = value_text(a, &o->value), *def = value_text(a, &o->def);
         Str line = {.arena = a};
         str_printf(&line, "%s: %s", o->name, o->type);
@@ -107,6 +109,7 @@ static json_t *json_options(const Program *p, Arena *a)
     json_t *list = json_array();
     for (int i = 0; i < p->options.n; i++) {
         const OptionInfo *o = &p->options.v[i];
+        if (o->fixed) continue;
         json_array_append_new(list, json_pack("{ss ss ss ss ss sb}", "name", o->name, "type",
                                               o->type, "value", value_text(a, &o->value), "default",
                                               value_text(a, &o->def), "doc", o->doc ? o->doc : "",
