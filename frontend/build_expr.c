@@ -282,6 +282,7 @@ Value eval(Frame *f, const Expr *e)
                    "the program has more than %d operations\nhint: fewer layers, or shorter loops",
                    MAX_NODES);
     check_depth(b, e->loc);
+    diag_poll(b->d);
     Loc before = b->g->loc;
     b->g->loc = e->loc;
     Value v = eval_kind(f, e);

@@ -163,7 +163,7 @@ static void work_run(Work *w, RowFn *fn)
     w->row.ev = w->ev;
     w->row.last = w->box.n - 1;
     w->row.any_bad = false;
-    box_rows(&w->box, fn, w);
+    box_rows(&w->box, fn, w, w->ev->g->diag);
 }
 
 static void mark_out(Work *w, int64_t at)

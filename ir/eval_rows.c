@@ -64,7 +64,7 @@ int box_merge(Box *b, Access *const *a, int n, int border)
     return before;
 }
 
-void box_rows(const Box *b, RowFn *fn, void *ctx)
+void box_rows(const Box *b, RowFn *fn, void *ctx, Diag *d)
 {
     int64_t pos[MAX_AXES] = {0}, at = 0;
     int last = b->n - 1;
@@ -74,6 +74,7 @@ void box_rows(const Box *b, RowFn *fn, void *ctx)
             int64_t rest = b->ext[last] - pos[last];
             int n = rest < ROW ? (int)rest : ROW;
             fn(ctx, pos, at, n);
+            diag_poll(d);
             at += n;
         }
         for (axis = last - 1; axis >= 0; axis--) {

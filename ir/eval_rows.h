@@ -61,7 +61,7 @@ void box_count(Box *b);
 int box_merge(Box *b, Access *const *a, int n, int border);
 /* Calls fn for each row: pos is its first position, `at` that position's row-major number. */
 typedef void RowFn(void *ctx, const int64_t *pos, int64_t at, int n);
-void box_rows(const Box *b, RowFn *fn, void *ctx);
+void box_rows(const Box *b, RowFn *fn, void *ctx, Diag *d); /* may be stopped: diag_poll */
 
 RowIx *row_ix(Eval *ev, const Ix *e, const Box *b);
 /* Values of e at pos, pos + 1, ... along the last axis; valid until e's next row. */

@@ -137,6 +137,7 @@ void graph_rewrite(Graph *g, RewriteFn fn, void *ctx)
     for (int i = 0; i < n; i++) {
         Node *old = g->nodes.v[i];
         if (!live[i]) continue;
+        diag_poll(g->diag);
         Swap s = {g, by, old->space};
         Edge args[MAX_ARGS];
         g->loc = old->loc, g->region = old->region, g->replay = old->replay;

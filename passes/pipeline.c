@@ -197,6 +197,7 @@ void pipeline_run(Unit *u, const char *pipeline)
         PassStat stat = {.name = p->name, .nodes_before = u->graph->nodes.n};
         int64_t before = rewrites(u->graph);
         double t = seconds_now();
+        diag_poll(u->diag);
         p->run(u);
         stat.seconds = seconds_now() - t;
         stat.nodes_after = u->graph->nodes.n;

@@ -1,4 +1,5 @@
 /* checkpoint.c: see checkpoint.h. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include "runtime/checkpoint.h"
@@ -84,6 +85,15 @@ const char *checkpoint_broken(const Store *s)
     return NULL;
 }
 
+void checkpoint_require_finite(Diag *d, const char *path, const Store *s)
+{
+    const char *broken = checkpoint_broken(s);
+    if (broken)
+        diag_fail(d, "%s: `%s` has values that are not finite (NaN or infinity)\n"
+                     "rtc writes no such checkpoint: the file is damaged or was made by something else",
+                  path, broken);
+}
+
 /* ---- loading ---- */
 
 typedef struct {
@@ -166,6 +176,17 @@ static const char *meta(const Loader *l, const char *key)
     return text;
 }
 
+static int64_t meta_count(const Loader *l, const char *key)
+{
+    char *end;
+    errno = 0;
+    int64_t n = strtoll(meta(l, key), &end, 10);
+    if (errno || *end || n < 0)
+        diag_fail(l->d, "%s: its `%s` is `%.40s`, not a number of steps", l->file->path, key,
+                  meta(l, key));
+    return n;
+}
+
 static void load_training(Loader *l, TrainState *t, OptimizerState *o)
 {
     const Store *store = l->s->store;
@@ -174,9 +195,9 @@ static void load_training(Loader *l, TrainState *t, OptimizerState *o)
     int64_t n = store->nparam;
     const StTensor *steps = fitting(l, steps_name, 1, &n, false);
     if (steps) st_read_i64(steps, o->steps);
-    t->step = strtoll(meta(l, "rtc.step"), NULL, 10);
-    t->taken = strtoull(meta(l, "rtc.taken"), NULL, 10);
-    t->skipped = strtoll(meta(l, "rtc.skipped"), NULL, 10);
+    t->step = meta_count(l, "rtc.step");
+    t->taken = (uint64_t)meta_count(l, "rtc.taken");
+    t->skipped = meta_count(l, "rtc.skipped");
     t->best = strtod(meta(l, "rtc.best"), NULL);
 }
 

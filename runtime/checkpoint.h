@@ -35,5 +35,7 @@ bool checkpoint_resumes(Diag *d, const char *path);
 
 /* The first parameter or float state with a value that isn't finite; NULL: none. */
 const char *checkpoint_broken(const Store *s);
+/* Errors: there is one; `path` is the file that the store was loaded from. */
+void checkpoint_require_finite(Diag *d, const char *path, const Store *s);
 
 #endif

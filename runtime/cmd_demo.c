@@ -63,7 +63,10 @@ static OptionValues find_text(Command *c)
 /* A demo's own directory may be replaced, anything else may not. */
 static void check_directory(Command *c, const char *dir)
 {
-    if (!rundir_exists(c->arena, dir)) return;
+    if (!rundir_exists(c->arena, dir)) {
+        rundir_require_free(c->diag, c->arena, dir);
+        return;
+    }
     RunConfig old = rundir_read(c->diag, c->arena, dir);
     if (!strstr(old.command, " demo"))
         diag_fail(c->diag, "%s holds a run that isn't a demo\nhint: give another --out", dir);
@@ -72,7 +75,8 @@ static void check_directory(Command *c, const char *dir)
 static Training run(Command *c, const char *dir, OptionValues text)
 {
     const char *file = command_model(c, "routing_lm.rt");
-    TrainingPlan plan = {.dir = dir, .save_every = STEPS, .eval_every = 100, .log_every = 20,
+    TrainingPlan plan = {.dir = dir, .replace = true, .save_every = STEPS, .eval_every = 100,
+                         .log_every = 20,
                          .session = command_session(c, file),
                          .seconds = (double)options_integer(c->options, OPTION_demo_seconds)};
     plan.session.set = options;

@@ -187,7 +187,9 @@ Run command_open_run(Command *c, const char *dir, const char *name)
     o.set = r.config.set;
     o.nset = r.config.nset;
     r.session = command_open_session(c, &o);
-    r.state = checkpoint_load(c->diag, rundir_path(c->arena, dir, name), r.session, NULL);
+    const char *path = rundir_path(c->arena, dir, name);
+    r.state = checkpoint_load(c->diag, path, r.session, NULL);
+    checkpoint_require_finite(c->diag, path, r.session->store);
     return r;
 }
 

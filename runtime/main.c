@@ -26,6 +26,7 @@ static int run(Diag *d, Arena *a, StopFlag *stop, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    streams_open();
     Diag *d = diag_new();
     Arena *a = d ? arena_new() : NULL;
     StopFlag *stop = interrupt_install();
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
         return 1;
     }
     arena_on_oom(a, diag_oom, d);
+    diag_on_stop(d, stop);
     DIAG_TRY(d) { status = run(d, a, stop, argc, argv); }
     DIAG_CATCH(d)
     {

@@ -1,8 +1,12 @@
 /* rundir.c: see rundir.h. */
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "runtime/file.h"
 #include "runtime/rundir.h"
 
@@ -34,6 +38,35 @@ const char *rundir_absolute(Arena *a, const char *path)
     const char *copy = arena_strdup(a, real);
     free(real);
     return copy;
+}
+
+/* ---- taking a directory ---- */
+
+void rundir_require_free(Diag *d, Arena *a, const char *dir)
+{
+    static const char *const others[] = {"model.rt", RUN_LOG, RUN_PLOT};
+    if (rundir_has(a, dir, RUN_CHECKPOINT) || rundir_has(a, dir, RUN_BEST))
+        diag_fail(d, "%s holds a run already\nhint: --resume goes on with it; another --out "
+                     "begins a new one", dir);
+    if (rundir_has(a, dir, "config.json")) {
+        rundir_read(d, a, dir);              /* of a run that had not saved anything yet */
+        return;
+    }
+    for (int i = 0; i < COUNT(others); i++)
+        if (rundir_has(a, dir, others[i]))
+            diag_fail(d, "%s is there already, and %s is no run directory\n"
+                         "hint: another --out begins a run without overwriting it",
+                      rundir_path(a, dir, others[i]), dir);
+}
+
+int rundir_lock(Diag *d, const char *dir)
+{
+    file_make_directory(d, dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) diag_fail(d, "%s: %s", dir, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return fd;
+    close(fd);
+    diag_fail(d, "another rtc is training in %s\nhint: wait for its end, or give another --out", dir);
 }
 
 /* ---- writing ---- */

@@ -36,6 +36,11 @@ bool rundir_has(Arena *a, const char *dir, const char *name);
 /* Absolute, or as it is where the system can't tell. */
 const char *rundir_absolute(Arena *a, const char *path);
 
+/* Errors unless a new run may begin here: nothing that anybody would miss may be overwritten. */
+void rundir_require_free(Diag *d, Arena *a, const char *dir);
+/* Makes the directory if need be, and takes it: of all processes one at a time may write there. The descriptor that
+ * holds the lock is for the caller to close, after the last file is written. Errors: another process has it. */
+int rundir_lock(Diag *d, const char *dir);
 /* Writes model.rt and config.json, making the directory. */
 void rundir_write(Diag *d, Arena *a, const char *dir, const Program *p, const RunConfig *c);
 /* Errors: no such directory, not a run directory, a config.json that isn't ours. */

@@ -105,7 +105,8 @@ static void plot(Loop *l)
 
 /* ---- one step ---- */
 
-static TrainStep step(Loop *l)
+/* False: stopped between its batches, and nothing was changed. */
+static bool step(Loop *l, TrainStep *done)
 {
     const TrainOptions *o = l->o;
     Trainer *t = l->t;
@@ -113,15 +114,16 @@ static TrainStep step(Loop *l)
     uint64_t taken = t->state.taken;
     trainer_begin(t);
     for (int64_t i = 0; i < t->accumulate; i++) {
+        if (i > 0 && stop_asked(o->stop)) return false;
         data_sample(&o->data->train, t->seed, taken, (int)o->batch, o->time, l->x, l->targets);
         taken += (uint64_t)o->batch;
         exec_input(l->in, "x", DT_INT, 2, shape, l->x);
         exec_input(l->in, "targets", DT_INT, 2, shape, l->targets);
         trainer_run(t, l->in);
     }
-    TrainStep s = trainer_end(t);
+    *done = trainer_end(t);
     t->state.taken = taken;
-    return s;
+    return true;
 }
 
 static double tokens_per_second(const Loop *l, double now)
@@ -253,10 +255,12 @@ TrainResult train(Trainer *t, const TrainOptions *o)
     Loop l = {.t = t, .o = o, .first = t->state.step, .saved = o->resume ? t->state.step : -1};
     if (s->eval) l.reports = reports_new(s->arena, exec_program(s->eval));
     if (o->dir) open_log(&l);
+    diag_on_stop(s->diag, NULL);             /* from here on something would be lost */
     begin(&l);
     bool in_time = true;
     while (t->state.step < t->steps && !stop_asked(o->stop) && in_time) {
-        TrainStep done = step(&l);
+        TrainStep done;
+        if (!step(&l, &done)) break;
         after(&l, &done);
         in_time = o->seconds <= 0 || progress_seconds() - l.begin < o->seconds;
     }
@@ -270,5 +274,6 @@ TrainResult train(Trainer *t, const TrainOptions *o)
         diag_undefer(s->diag);
         csvlog_close(l.log);
     }
+    diag_on_stop(s->diag, o->stop);
     return l.result;
 }

@@ -35,7 +35,7 @@ typedef struct {
     const char *cause;               /* "the loss is nan", "the gradient of `out.weight` isn't finite" */
 } TrainStep;
 
-/* The session has to be compiled for training. Everything lives in its arena. */
+/* Everything lives in the session's arena. */
 Trainer *trainer_new(Session *s, const TrainSettings *settings, uint64_t seed, int64_t steps,
                      int64_t accumulate);
 void trainer_begin(Trainer *t);

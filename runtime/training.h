@@ -10,6 +10,7 @@ typedef struct {
     RunConfig config;                /* time < 0: the longest the model takes */
     SessionOptions session;
     bool resume;
+    bool replace;                    /* a run that is there may be overwritten */
     int64_t save_every, eval_every, log_every;   /* steps */
     double seconds;                  /* as many steps as fit, up to config.steps; 0: all of them */
 } TrainingPlan;
