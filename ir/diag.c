@@ -72,7 +72,12 @@ void diag_oom(void *diag)
     unwind_with(diag, 1, "error: out of memory\n");
 }
 
-void diag_on_stop(Diag *d, const volatile sig_atomic_t *asked) { d->stop = asked; }
+const volatile sig_atomic_t *diag_on_stop(Diag *d, const volatile sig_atomic_t *asked)
+{
+    const volatile sig_atomic_t *before = d->stop;
+    d->stop = asked;
+    return before;
+}
 
 void diag_poll(Diag *d)
 {

@@ -65,8 +65,9 @@ void diag_clear_warnings(Diag *d);
 void diag_defer(Diag *d, void (*fn)(void *), void *p);
 void diag_undefer(Diag *d);
 
-/* A flag that a signal sets: while it is known here, diag_poll unwinds with status 130 once it is set. NULL: never. */
-void diag_on_stop(Diag *d, const volatile sig_atomic_t *asked);
+/* A flag that a signal sets: while it is known here, diag_poll unwinds with status 130 once it is set. NULL: never.
+ * Returns what was known before. */
+const volatile sig_atomic_t *diag_on_stop(Diag *d, const volatile sig_atomic_t *asked);
 /* For loops that may take long and where nothing is lost: loading, compiling, the evaluator. */
 void diag_poll(Diag *d);
 

@@ -255,7 +255,7 @@ TrainResult train(Trainer *t, const TrainOptions *o)
     Loop l = {.t = t, .o = o, .first = t->state.step, .saved = o->resume ? t->state.step : -1};
     if (s->eval) l.reports = reports_new(s->arena, exec_program(s->eval));
     if (o->dir) open_log(&l);
-    diag_on_stop(s->diag, NULL);             /* from here on something would be lost */
+    const StopFlag *flag = diag_on_stop(s->diag, NULL);     /* from here on something would be lost */
     begin(&l);
     bool in_time = true;
     while (t->state.step < t->steps && !stop_asked(o->stop) && in_time) {
@@ -274,6 +274,6 @@ TrainResult train(Trainer *t, const TrainOptions *o)
         diag_undefer(s->diag);
         csvlog_close(l.log);
     }
-    diag_on_stop(s->diag, o->stop);
+    diag_on_stop(s->diag, flag);
     return l.result;
 }
