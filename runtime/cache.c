@@ -24,6 +24,7 @@ struct Cache {
     Diag *diag;
     Arena *arena;
     const char *dir; /* NULL: not used */
+    bool damaged;    /* said that an entry is */
 };
 
 static void unusable(Cache *c, const char *why)
@@ -138,7 +139,9 @@ void *cache_find(Cache *c, Arena *a, const char *key, size_t *bytes)
     bool damaged = false;
     char *found = p ? payload(p, n, key, bytes, &damaged) : NULL;
     if (damaged) {
-        diag_warn(c->diag, NO_LOC, "the cache entry %s is damaged: made again", path);
+        if (!c->damaged)
+            diag_warn(c->diag, NO_LOC, "the cache entry %s is damaged: made again", path);
+        c->damaged = true;
         unlink(path);
     }
     return found;

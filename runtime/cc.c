@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,7 @@ static const char *const options[] = {
     "-fno-trapping-math",
     "-ffp-contract=fast",
     "-w",
+    NULL,
 };
 
 /* A program on PATH, or NULL. */
@@ -111,28 +113,52 @@ static const char *compiler(Arena *a, const char *wanted)
     return NULL;
 }
 
-/* Starts argv with stdout and stderr to the file `out`; -1: can't. */
+RTC_NORETURN static void no_compiler(Diag *d, const char *wanted)
+{
+    const char *cc = getenv("CC");
+    if (wanted) diag_fail(d, "no compiler `%s` found on PATH", wanted);
+    if (cc && *cc)
+        diag_fail(d, "CC is `%s`, and there is no such program that can be run\n"
+                     "hint: CC is the name or path of a C compiler, without options", cc);
+    diag_fail(d, "no C compiler found\nrtc compiles its kernels with the system's C compiler\n"
+                 "hint: install one (package gcc or clang), or name it in CC");
+}
+
+/* Starts argv with stdout and stderr to the file `out`, as the leader of a process group; -1:
+ * can't, and errno says why. */
 static pid_t start(char *const *argv, const char *out)
 {
     posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
     pid_t pid = -1;
     if (posix_spawn_file_actions_init(&fa) != 0) return -1;
+    if (posix_spawnattr_init(&attr) != 0) {
+        posix_spawn_file_actions_destroy(&fa);
+        return -1;
+    }
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
     bool ok =
         posix_spawn_file_actions_addopen(&fa, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
         posix_spawn_file_actions_adddup2(&fa, 1, 2) == 0 &&
         posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0) == 0;
-    int rc = ok ? posix_spawn(&pid, argv[0], &fa, NULL, argv, environ) : EIO;
+    int rc = ok ? posix_spawn(&pid, argv[0], &fa, &attr, argv, environ) : EIO;
+    posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&fa);
     errno = rc;
     return rc == 0 ? pid : -1;
 }
 
-static bool finished_well(pid_t pid)
+/* Its status as of waitpid, -1 if there is none; may be interrupted (diag_poll). */
+static int wait_for(Diag *d, pid_t pid)
 {
     int status;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return false;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    for (;;) {
+        pid_t got = waitpid(pid, &status, WNOHANG);
+        if (got == pid) return status;
+        if (got < 0 && errno != EINTR) return -1;
+        diag_poll(d);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
 }
 
 static char *slurp(Arena *a, const char *path, size_t *bytes)
@@ -174,7 +200,9 @@ static Temp *temp_make(Diag *d, Arena *a, int n)
     const char *tmp = getenv("TMPDIR");
     Temp *t = NEW(a, Temp);
     *t = (Temp){arena_printf(a, "%s/rtc-XXXXXX", tmp && *tmp ? tmp : "/tmp"), n, a};
-    if (!mkdtemp(t->dir)) diag_fail(d, "no temporary directory %s: %s", t->dir, strerror(errno));
+    if (!mkdtemp(t->dir))
+        diag_fail(d, "no temporary directory %s: %s\nhint: TMPDIR names another place for it", t->dir,
+                  strerror(errno));
     diag_defer(d, temp_remove, t);
     return t;
 }
@@ -187,7 +215,7 @@ static char *version_of(Diag *d, Arena *a, const char *cc)
     const char *log = temp_path(t, 0, ".log");
     char *argv[] = {arena_strdup(a, cc), "--version", NULL};
     pid_t pid = start(argv, log);
-    char *text = pid > 0 && finished_well(pid) ? slurp(a, log, NULL) : NULL;
+    char *text = pid > 0 && wait_for(d, pid) == 0 ? slurp(a, log, NULL) : NULL;
     diag_undefer(d);
     temp_remove(t);
     if (text) text[strcspn(text, "\n")] = 0;
@@ -241,7 +269,9 @@ static const char *identity(Build *b)
         version = arena_strndup(b->a, version, n);
     } else {
         version = version_of(b->d, b->a, b->cc);
-        if (!version) diag_fail(b->d, "the C compiler %s doesn't run", b->cc);
+        if (!version)
+            diag_fail(b->d, "the C compiler %s doesn't run: `%s --version` fails\n"
+                            "hint: CC names another", b->cc, b->cc);
         cache_keep(b->cache, key, version, strlen(version));
     }
     Str s = {.arena = b->a};
@@ -264,6 +294,7 @@ static const char *memory_path(Arena *a, int fd, const char *object, size_t byte
     return s.s;
 }
 
+/* NULL: it isn't a shared object that can be loaded. */
 static void *load(Build *b, const char *object, size_t bytes)
 {
     int fd = memfd_create("rtc-kernels", MFD_CLOEXEC);
@@ -277,51 +308,94 @@ static void *load(Build *b, const char *object, size_t bytes)
         done += (size_t)k;
     }
     void *h = dlopen(memory_path(b->a, fd, object, bytes), RTLD_NOW | RTLD_LOCAL);
-    const char *why = h ? NULL : dlerror();
     close(fd);
-    if (!h) diag_fail(b->d, "compiled kernels can't be loaded: %s", why);
     return h;
 }
 
-static void compile_failed(Build *b, int unit)
+/* ---- running the compiler ---- */
+
+typedef struct {
+    int n;
+    pid_t *pid; /* [n], 0 where none runs */
+    int bad;    /* the first unit that failed; -1: none */
+    int status; /* of its compiler */
+    int why;    /* errno where it didn't even start */
+} Jobs;
+
+static void jobs_end(void *p)
 {
-    char *log = slurp(b->a, temp_path(b->temp, unit, ".log"), NULL);
+    enum { PATIENCE = 500 }; /* milliseconds in which a compiler may remove its temporary files */
+    Jobs *j = p;
+    for (int i = 0; i < j->n; i++)
+        if (j->pid[i] > 0) kill(-j->pid[i], SIGTERM);
+    for (int i = 0, slept = 0; i < j->n; i++)
+        while (j->pid[i] > 0 && waitpid(j->pid[i], NULL, WNOHANG) == 0) {
+            if (slept++ >= PATIENCE) kill(-j->pid[i], SIGKILL);
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
+}
+
+static void job_failed(Jobs *j, int unit, int status, int why)
+{
+    if (j->bad < 0) *j = (Jobs){j->n, j->pid, unit, status, why};
+}
+
+/* Only a compiler that runs well and refuses the text shows a fault of ours. */
+RTC_NORETURN static void compile_failed(Build *b, const Jobs *j)
+{
+    static const char *const theirs[] = {"No space left", "File too large", "out of memory",
+                                         "annot allocate memory", "memory exhausted"};
+    const char *source = temp_path(b->temp, j->bad, ".c");
+    char *log = slurp(b->a, temp_path(b->temp, j->bad, ".log"), NULL);
     if (log && strlen(log) > 4000) log[4000] = 0;
-    diag_bug(b->d, "%s refuses an emitted kernel:\n%s", b->cc, log ? log : "");
+    if (j->why)
+        diag_fail(b->d, "the C compiler can't be started: %s with %s\n"
+                        "hint: is there space in that folder? TMPDIR names another",
+                  strerror(j->why), source);
+    if (WIFSIGNALED(j->status))
+        diag_fail(b->d, "the C compiler %s was ended by signal %d (%s)\n"
+                        "hint: it may have run out of memory; --threads 1 runs one at a time", b->cc,
+                  WTERMSIG(j->status), strsignal(WTERMSIG(j->status)));
+    bool ours = j->status != 0 && log && *log;
+    for (int i = 0; i < COUNT(theirs); i++) ours = ours && !strstr(log, theirs[i]);
+    if (!ours)
+        diag_fail(b->d, "the C compiler %s made no object in %s\n%s"
+                        "hint: is there space in that folder? TMPDIR names another, CC another compiler",
+                  b->cc, b->temp->dir, log ? log : "");
+    const char *kept = arena_printf(b->a, "%s.c", b->temp->dir);
+    if (rename(source, kept) != 0) kept = "(lost)";
+    diag_bug(b->d, "%s refuses an emitted kernel, kept as %s:\n%s", b->cc, kept, log);
 }
 
 /* Runs the compiler on the units whose object is NULL, `jobs` at once. */
 static void compile_missing(Build *b, const char *const *text, char **object, size_t *bytes, int n,
                             int jobs)
 {
-    pid_t *pid = NEW_N(b->a, pid_t, n);
+    Jobs j = {.n = n, .pid = NEW_N(b->a, pid_t, n), .bad = -1};
     int next = 0, oldest = 0, running = 0;
-    bool failed = false;
-    int bad = 0;
-    while (next < n || running) {
+    diag_defer(b->d, jobs_end, &j);
+    while (j.bad < 0 && (next < n || running)) {
         if (next < n && running < jobs) {
             int i = next++;
             if (object[i]) continue;
             FILE *f = fopen(temp_path(b->temp, i, ".c"), "w");
             bool ok = f && fputs(text[i], f) >= 0;
             if (f) ok = fclose(f) == 0 && ok;
-            pid[i] = ok ? start(arguments(b, i), temp_path(b->temp, i, ".log")) : -1;
-            if (pid[i] > 0)
-                running++;
-            else
-                failed = true, bad = i;
+            j.pid[i] = ok ? start(arguments(b, i), temp_path(b->temp, i, ".log")) : -1;
+            if (j.pid[i] > 0) running++;
+            else job_failed(&j, i, 0, errno ? errno : EIO);
             continue;
         }
-        while (pid[oldest] <= 0) oldest++;
-        if (!finished_well(pid[oldest])) failed = true, bad = oldest;
-        pid[oldest++] = 0, running--;
+        while (j.pid[oldest] <= 0) oldest++;
+        int status = wait_for(b->d, j.pid[oldest]);
+        j.pid[oldest] = 0, running--;
+        if (status == 0)
+            object[oldest] = slurp(b->a, temp_path(b->temp, oldest, ".so"), &bytes[oldest]);
+        if (!object[oldest]) job_failed(&j, oldest, status, 0);
+        oldest++;
     }
-    if (failed) compile_failed(b, bad);
-    for (int i = 0; i < n; i++)
-        if (!object[i]) {
-            object[i] = slurp(b->a, temp_path(b->temp, i, ".so"), &bytes[i]);
-            if (!object[i]) compile_failed(b, i);
-        }
+    if (j.bad >= 0) compile_failed(b, &j);
+    diag_undefer(b->d);
 }
 
 static double seconds_now(void)
@@ -340,22 +414,20 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
     diag_defer(d, (void (*)(void *))arena_free, work);
     Build b = {.d = d, .a = work, .isa = isa_find(d, o->isa), .cc = compiler(work, o->compiler)};
     b.flags = o->flags ? o->flags : options;
-    if (!b.cc && o->compiler) diag_fail(d, "no compiler `%s` found on PATH", o->compiler);
-    if (!b.cc)
-        diag_fail(d, "no C compiler found\nrtc compiles its kernels with the system's C compiler\n"
-                     "hint: install one (package gcc or clang), or name it in CC");
+    if (!b.cc) no_compiler(d, o->compiler);
     b.cache = cache_open(d, work, &o->cache);
     b.id = identity(&b);
-    CcObjects c = {.handle = NEW_N(a, void *, n + 1), .n = 0};
+    CcObjects c = {.handle = NEW_N(a, void *, n + 1), .n = n};
     char **object = NEW_N(work, char *, n + 1);
     const char **key = NEW_N(work, const char *, n + 1);
     size_t *bytes = NEW_N(work, size_t, n + 1);
-    bool *found = NEW_N(work, bool, n + 1);
     for (int i = 0; i < n; i++) {
         key[i] = arena_printf(work, "%s%s", b.id, text[i]);
         object[i] = cache_find(b.cache, work, key[i], &bytes[i]);
-        found[i] = object[i] != NULL;
-        c.compiled += !found[i];
+        if (object[i]) c.handle[i] = load(&b, object[i], bytes[i]);
+        if (c.handle[i]) continue;
+        object[i] = NULL;                    /* one that can't be loaded is made again */
+        c.compiled++;
     }
     if (c.compiled) {
         b.temp = temp_make(d, work, n);
@@ -369,8 +441,12 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
     }
     for (int i = 0; i < n; i++) {
         if (o->keep_images) c.image[i] = arena_copy(a, object[i], bytes[i]);
-        if (!found[i]) cache_keep(b.cache, key[i], object[i], bytes[i]);
-        c.handle[c.n++] = load(&b, object[i], bytes[i]);
+        if (c.handle[i]) continue;
+        c.handle[i] = load(&b, object[i], bytes[i]);
+        if (!c.handle[i])
+            diag_fail(d, "what the C compiler %s made isn't a shared object that can be loaded\n"
+                         "hint: CC names another", b.cc);
+        cache_keep(b.cache, key[i], object[i], bytes[i]);
     }
     diag_undefer(d);
     arena_free(work);
