@@ -35,10 +35,13 @@ struct Nvrtc {
 
 /* ---- loading ---- */
 
+/* Once loaded it stays: it keeps memory that only its own globals know. */
+enum { HOW = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
+
 static void *open_library(Arena *a, const char *library, const char **why)
 {
     if (library) {
-        void *h = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+        void *h = dlopen(library, HOW);
         if (!h) *why = arena_strdup(a, dlerror());
         return h;
     }
@@ -48,7 +51,7 @@ static void *open_library(Arena *a, const char *library, const char **why)
         for (int k = 0; k < COUNT(names); k++) {
             if (i > 0 && !cuda[i]) continue;
             const char *path = i ? arena_printf(a, "%s/lib64/%s", cuda[i], names[k]) : names[k];
-            void *h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+            void *h = dlopen(path, HOW);
             if (h) return h;
         }
     *why = "libnvrtc was found neither by the loader nor under $CUDA_PATH, $CUDA_HOME or "

@@ -12,7 +12,7 @@
  * use). Two builds of it:
  *
  *   fast     for values. Reports what the machine itself sees: divergent barriers and warp
- * operations, deadlock, accesses that leave a buffer's pages. checked  ten to twenty times slower.
+ * operations, deadlock, accesses that leave a buffer's pages. checked  two to twenty times slower.
  * Every access of a kernel is looked at: out of bounds to the byte, races within a block and
  * between blocks, reads of what was never written, misaligned vectors, copies in flight.
  *

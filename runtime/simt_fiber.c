@@ -11,6 +11,20 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* AddressSanitizer marks the frames of the machine's own functions, and dropped contexts never take
+ * the marks away. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define forget_frames(p, bytes) __asan_unpoison_memory_region((p), (bytes))
+#else
+#define forget_frames(p, bytes) ((void)0)
+#endif
+
 /* Stacks 64 KiB apart would compete for the same cache sets: each begins a little lower than the
  * one before. */
 static size_t colour(int index) { return (size_t)(index & 31) * 448; }
@@ -151,6 +165,7 @@ void fibers_run_block(Simt *s)
     s->waiting = 0;
     s->first = s->last = 0;
     memset(s->warp, 0, sizeof *s->warp * (size_t)s->nwarp);
+    forget_frames(s->stacks, (size_t)s->nthread * STACK);
     for (int i = 0; i < s->nthread; i++) {
         Fiber *f = &s->fiber[i];
         unsigned u = (unsigned)i;

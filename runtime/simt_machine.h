@@ -175,13 +175,14 @@ struct Simt {
     uintptr_t place[REPORTS]; /* instruction whose line isn't resolved yet; 0: none */
 };
 
-/* simt_fiber.c */
+/* simt_fiber.c. What doesn't return isn't declared so: AddressSanitizer would take it for the end
+ * of the host's stack. */
 void fibers_make(Simt *s); /* stacks, alternate signal stack */
 void fibers_drop(Simt *s);
 void fibers_run_block(Simt *s); /* all threads of s->block, or until aborted */
 void fiber_block(Simt *s);      /* the current fiber can't go on: runs another */
 void fiber_ready(Simt *s, Fiber *f);
-RTC_NORETURN void fiber_abort(Simt *s); /* gives up the launch: continues in the host */
+void fiber_abort(Simt *s); /* gives up the launch: continues in the host, never returns */
 
 /* simt_signal.c */
 void signals_make(Simt *s);
@@ -228,8 +229,8 @@ void report_add(Simt *s, const Fiber *f, Finding found, const char *fmt, ...) RT
 void report_mistake(Simt *s, SimtMistake what, int line, int column, uint64_t value);
 void report_resolve(Simt *s); /* lines from instructions; on the host */
 /* SIGSEGV or SIGBUS in a fiber; general: a protection fault that says no address. */
-RTC_NORETURN void report_fault(Simt *s, uintptr_t address, uintptr_t pc, bool general);
-RTC_NORETURN void report_division(Simt *s, uintptr_t pc); /* SIGFPE in a fiber */
+void report_fault(Simt *s, uintptr_t address, uintptr_t pc, bool general);
+void report_division(Simt *s, uintptr_t pc); /* SIGFPE in a fiber */
 /* The name of p's buffer or shared array and p's offset in it; NULL: in none. */
 const char *variable_at(Simt *s, uintptr_t p, int64_t *offset);
 

@@ -23,7 +23,7 @@
         "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden",       \
         "-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types",             \
         "-Werror=int-conversion", "-Werror=return-type", "-Werror=uninitialized",                  \
-        "-Werror=maybe-uninitialized"
+        "-Werror=maybe-uninitialized", "-Wl,--no-as-needed", "-lm"
 
 static const char *const fast_flags[] = {COMMON_FLAGS, "-O2", NULL};
 static const char *const checked_flags[] = {

@@ -160,18 +160,17 @@ static float tf32(uint32_t u)
     return x;
 }
 
-/* d[16][8] += a[16][k] b[k][8]; each product sum is taken from 0 and then added. */
+/* d[16][8] += a[16][k] b[k][8]; each sum of products is taken from 0 and then added. */
 static void accumulate(Fiber *lane, int k, float a[16][16], float b[16][8])
 {
+    float sum[16][8] = {{0.0f}};
+    for (int i = 0; i < 16; i++)
+        for (int l = 0; l < k; l++)
+            for (int j = 0; j < 8; j++) sum[i][j] += a[i][l] * b[l][j];
     for (int l = 0; l < 32; l++) {
         float d[4];
         memcpy(d, lane[l].d, sizeof d);
-        for (int i = 0; i < 4; i++) {
-            int row = l / 4 + i / 2 * 8, column = l % 4 * 2 + i % 2;
-            float sum = 0.0f;
-            for (int j = 0; j < k; j++) sum += a[row][j] * b[j][column];
-            d[i] += sum;
-        }
+        for (int i = 0; i < 4; i++) d[i] += sum[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
         memcpy(lane[l].d, d, sizeof d);
     }
 }

@@ -1,4 +1,4 @@
-/* features.cu: each thing that kernel text may use, in small kernels whose results the test knows. */
+/* features.cu: each thing that kernel text may use, in small kernels of known results. */
 enum { LANES = 32, BLOCK = 64 };
 
 /* ---- indices, arguments, tables, memory ---- */
@@ -6,9 +6,11 @@ enum { LANES = 32, BLOCK = 64 };
 typedef struct { int *out; int stride_y, stride_z; } IndexArgs;
 KERNEL(index3, 64, 1, IndexArgs, a)
 {
-    int x = (int)(blockIdx.x * blockDim.x + threadIdx.x), y = (int)(blockIdx.y * blockDim.y + threadIdx.y);
+    int x = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    int y = (int)(blockIdx.y * blockDim.y + threadIdx.y);
     int z = (int)(blockIdx.z * blockDim.z + threadIdx.z);
-    a.out[z * a.stride_z + y * a.stride_y + x] = (int)(gridDim.x * 100 + gridDim.y * 10 + gridDim.z) + x * 1000;
+    int grid = (int)(gridDim.x * 100 + gridDim.y * 10 + gridDim.z);
+    a.out[z * a.stride_z + y * a.stride_y + x] = grid + x * 1000;
 }
 
 CONSTANT_TABLE int primes[8] = {2, 3, 5, 7, 11, 13, 17, 19};
@@ -30,6 +32,7 @@ typedef struct { const float *in; float *out; } PairArgs;
 KERNEL(local_array, 64, 1, PairArgs, a)
 {
     float v[8];
+    UNROLL_BY(4)
     for (int i = 0; i < 8; i++) v[i] = a.in[threadIdx.x * 8 + i];
     for (int i = 0; i < 7; i++) {
         for (int j = 0; j < 7 - i; j++)
@@ -128,7 +131,7 @@ KERNEL(warp_votes, 32, 1, IntArgs, a)
     o[11] = t < 7 ? (int)__ballot_sync(0x7fu, t & 1) : 0;
 }
 
-/* A lane's value to its right neighbour through memory, in the halves of a warp one after another. */
+/* A lane's value to its right neighbour through memory, in the halves of a warp each by itself. */
 KERNEL(warp_order, 64, 1, IntArgs, a)
 {
     __shared__ int s[64];
@@ -159,7 +162,9 @@ KERNEL(ring, 128, 1, IntArgs, a)
 KERNEL(part_of_a_warp, 40, 1, IntArgs, a)
 {
     int t = (int)threadIdx.x;
-    a.out[t] = __reduce_add_sync(t < 32 ? ~0u : 0xffu, a.in[t]) + (int)__ballot_sync(t < 32 ? ~0u : 0xffu, 1);
+    unsigned mask = t < 32 ? ~0u : 0xffu;
+    int sum = __reduce_add_sync(mask, a.in[t]);
+    a.out[t] = sum + (int)__ballot_sync(mask, 1);
     __syncthreads();
 }
 
@@ -241,7 +246,8 @@ KERNEL(mma16, 32, 1, MmaArgs, p)
     int l = (int)threadIdx.x, g = l / 4, q = l % 4;
     unsigned a[4], b[2];
     float d[4];
-    for (int i = 0; i < 4; i++) a[i] = *(const unsigned *)&p.a[(g + i % 2 * 8) * 16 + q * 2 + i / 2 * 8];
+    for (int i = 0; i < 4; i++)
+        a[i] = *(const unsigned *)&p.a[(g + i % 2 * 8) * 16 + q * 2 + i / 2 * 8];
     for (int i = 0; i < 2; i++) b[i] = *(const unsigned *)&p.b[g * 16 + q * 2 + i * 8];
     for (int i = 0; i < 4; i++) d[i] = p.c[(g + i / 2 * 8) * 8 + q * 2 + i % 2];
     mma_bf16(d, a, b);

@@ -8,7 +8,7 @@ typedef struct { const bf16 *a, *b; float *c; int m, n, k; } MatmulArgs;
 typedef struct { const float *a, *b; float *c; int m, n, k; } MatmulTf32Args;
 enum { TILE = 64, DEPTH = 32, PITCH = DEPTH + 8, DEPTH32 = 16, PITCH32 = DEPTH32 + 4 };
 
-/* Rows row0.., columns k0.. of x (rows x k) to a stage: 64 rows of 4 pieces of 16 bytes, 2 a thread. */
+/* Rows row0.., columns k0.. of x (rows x k) to a stage: 256 pieces of 16 bytes, 2 a thread. */
 RTC_FN void copy_tile(saddr stage, const bf16 *x, int row0, int rows, int k0, int k)
 {
     UNROLL
@@ -34,7 +34,8 @@ KERNEL(matmul, 128, 4, MatmulArgs, p)
     __shared__ __align__(16) bf16 as[2][TILE][PITCH];
     __shared__ __align__(16) bf16 bs[2][TILE][PITCH];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
-    int row0 = (int)blockIdx.y * TILE, column0 = (int)blockIdx.x * TILE, steps = (p.k + DEPTH - 1) / DEPTH;
+    int row0 = (int)blockIdx.y * TILE, column0 = (int)blockIdx.x * TILE;
+    int steps = (p.k + DEPTH - 1) / DEPTH;
     saddr stage_a = shared_address(as), stage_b = shared_address(bs);
     unsigned stage = TILE * PITCH * 2;
     unsigned row_a = (unsigned)((warp * 16 + lane % 16) * PITCH + lane / 16 * 8) * 2;
@@ -71,11 +72,12 @@ KERNEL(matmul, 128, 4, MatmulArgs, p)
     }
     UNROLL
     for (int j = 0; j < 8; j++)
-        store_tile(p.c, acc[j], row0 + warp * 16 + lane / 4, column0 + j * 8 + lane % 4 * 2, p.m, p.n);
+        store_tile(p.c, acc[j], row0 + warp * 16 + lane / 4, column0 + j * 8 + lane % 4 * 2, p.m,
+                   p.n);
 }
 
-/* The same for floats, rounded to tf32 on their way to the tensor cores: tiles of 16 columns, loaded
- * as vectors into registers before the barrier and stored behind it. */
+/* The same for floats, rounded to tf32 on their way to the tensor cores: tiles of 16 columns,
+ * loaded as vectors into registers before the barrier and stored behind it. */
 RTC_FN float4 load4(const float *x, int row, int rows, int column, int k)
 {
     if (row < rows && column < k) return *(const float4 *)(x + (size_t)row * k + column);
@@ -106,7 +108,8 @@ KERNEL(matmul_tf32, 128, 4, MatmulTf32Args, p)
         for (int k = 0; k < DEPTH32; k += 8) {
             unsigned a[4], b[2];
             UNROLL
-            for (int i = 0; i < 4; i++) a[i] = tf32_of_float(as[warp * 16 + g + i % 2 * 8][k + q + i / 2 * 4]);
+            for (int i = 0; i < 4; i++)
+                a[i] = tf32_of_float(as[warp * 16 + g + i % 2 * 8][k + q + i / 2 * 4]);
             UNROLL
             for (int j = 0; j < 8; j++) {
                 b[0] = tf32_of_float(bs[j * 8 + g][k + q]);

@@ -1,8 +1,8 @@
 /* segments.cu: sums of the rows that belong together, through a list of them: out[s] = sum of
  * x[list[i]] for first[s] <= i < first[s + 1]. Rows have d floats.
  *
- * A block takes a segment and 32 of its columns, a lane each. Eight warps take the segment's rows in
- * turn; their sums meet in shared memory and are added in a fixed order, so that two runs give the
+ * A block takes a segment and 32 of its columns, a lane each. Eight warps take the segment's rows
+ * in turn; their sums meet in shared memory and are added in a fixed order, so that two runs give the
  * same bits. The list is fetched 256 entries at a time.
  */
 typedef struct { const float *x; const int *first, *list; float *out; int d; } SegmentsArgs;
@@ -12,7 +12,8 @@ KERNEL(segments, 256, 4, SegmentsArgs, p)
     __shared__ int rows[256];
     __shared__ float part[8][32];
     int t = (int)threadIdx.x, lane = t % 32, warp = t / 32;
-    int column = (int)blockIdx.y * 32 + lane, begin = p.first[blockIdx.x], end = p.first[blockIdx.x + 1];
+    int column = (int)blockIdx.y * 32 + lane;
+    int begin = p.first[blockIdx.x], end = p.first[blockIdx.x + 1];
     bool in = column < p.d;
     float sum = 0.0f;
     for (int from = begin; from < end; from += 256) {

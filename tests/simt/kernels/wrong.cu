@@ -1,5 +1,5 @@
-/* wrong.cu: kernels with one mistake each, for 2 blocks of 64 threads. `in` and `out` have 128 floats,
- * `in` is written, `out` isn't; `one` is 1, unknown to the compiler; 256 bytes of dynamic memory.
+/* wrong.cu: kernels with one mistake each, for 2 blocks of 64 threads. `in` and `out` have 128
+ * floats, `in` is written, `out` isn't; `one` is 1, unknown to the compiler; 256 bytes of dynamic memory.
  *
  * A kernel's name begins with the fault it has. A line that may be reported is marked, with the
  * variable if it has a name, and block and thread where only one can be meant.
@@ -78,7 +78,8 @@ WRONG(bounds_constant)
 WRONG(bounds_copy)
 {
     __shared__ __align__(16) float s[64];
-    if (T < 16) cp_async16(shared_address(&s[T * 4]), a.in + blockIdx.x * 64 + T * 4 + 4); /* wrong: in 1 15 */
+    const float *from = a.in + blockIdx.x * 64 + T * 4 + 4;
+    if (T < 16) cp_async16(shared_address(&s[T * 4]), from); /* wrong: in 1 15 */
     cp_async_commit();
     cp_async_wait(0);
     __syncthreads();
