@@ -90,8 +90,8 @@ void checkpoint_require_finite(Diag *d, const char *path, const Store *s)
     const char *broken = checkpoint_broken(s);
     if (broken)
         diag_fail(d, "%s: `%s` has values that are not finite (NaN or infinity)\n"
-                     "rtc writes no such checkpoint: the file is damaged or was made by something else",
-                  path, broken);
+                     "rtc writes no such checkpoint: the file is damaged or was made by something "
+                     "else", path, broken);
 }
 
 /* ---- loading ---- */
@@ -110,7 +110,8 @@ static void complain(Loader *l, const char *name, const char *in_file, const cha
     if (l->bad++ < 20) str_printf(&l->rows, "  %-40s %-20s %s\n", name, in_file, in_model);
 }
 
-/* The tensor for an entry; NULL, with a row, where it is missing (unless it may be) or of another shape. */
+/* The tensor for an entry; NULL, with a row, where it is missing (unless it may be) or of
+ * another shape. */
 static const StTensor *fitting(Loader *l, const char *name, int rank, const int64_t *shape,
                                bool optional)
 {
@@ -226,8 +227,8 @@ TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState
     refuse_unknown(&l);
     if (o && !l.bad) load_training(&l, &t, o);
     if (l.bad)
-        diag_fail(d, "%s doesn't fit model %s\n  %-40s %-20s %s\n%s%shint: the options must be those "
-                     "that it was made with",
+        diag_fail(d, "%s doesn't fit model %s\n  %-40s %-20s %s\n%s%shint: the options must be "
+                     "those that it was made with",
                   path, s->program->model, "tensor", "in the file", "in the model", l.rows.s,
                   l.bad > 20 ? arena_printf(a, "  and %d more\n", l.bad - 20) : "");
     t.fresh = is_fresh(&l);

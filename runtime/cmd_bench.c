@@ -1,7 +1,7 @@
 /* cmd_bench.c: `rtc bench`: how fast a model runs here, and how fast it could.
  *
- * The ceiling is the rate of a large matrix product of the library that runs the program's own products, measured
- * right before and after, because machines are shared and clocks change.
+ * The ceiling is the rate of a large matrix product of the library that runs the program's own
+ * products, measured right before and after, because machines are shared and clocks change.
  */
 #include <dnnl.h>
 #include <jansson.h>
@@ -15,7 +15,8 @@
 typedef enum { FORWARD, BACKWARD, TRAINING } Mode;
 
 typedef struct {
-    double least, median, flops, ceiling, cold, warm;    /* seconds; FLOP; FLOP/s; warm NaN: no cache */
+    /* seconds; FLOP; FLOP/s; warm NaN: no cache */
+    double least, median, flops, ceiling, cold, warm;
     ExecStats stats;
     int64_t parameters;
 } Measured;
@@ -94,7 +95,8 @@ static void time_runs(Command *c, Session *s, Mode mode, Instance *in, Measured 
         t = trainer_new(s, &settings, command_seed(c), n + 2, 1);
     }
     int done = 0;
-    for (int i = -2; i < n && !stop_asked(c->stop); i++) {       /* two to warm up: the first k-means, the pages */
+    /* two to warm up: the first k-means, the pages */
+    for (int i = -2; i < n && !stop_asked(c->stop); i++) {
         double start = progress_seconds();
         if (t) {
             trainer_begin(t);
@@ -152,7 +154,8 @@ int cmd_bench(Command *c)
                                                      : FORWARD;
     Session *s = command_open(c, o->arguments[0]);
     if (mode != FORWARD && !session_has_output(s, "loss"))
-        diag_fail(c->diag, "model %s returns no `loss`, so there is no gradient", s->program->model);
+        diag_fail(c->diag, "model %s returns no `loss`, so there is no gradient",
+                  s->program->model);
     Measured m = {.warm = NAN};
     for (int i = 0; i < s->store->nparam; i++) m.parameters += s->store->param[i].count;
     CacheOptions cache = s->options.compile.cache;

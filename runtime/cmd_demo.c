@@ -1,5 +1,5 @@
-/* cmd_demo.c: `rtc demo`: a small Routing Transformer, half its heads local and half routed, learns from text that is
- * on this machine.
+/* cmd_demo.c: `rtc demo`: a small Routing Transformer, half its heads local and half routed,
+ * learns from text that is on this machine.
  */
 #include <glob.h>
 #include <math.h>
@@ -125,7 +125,8 @@ int cmd_demo(Command *c)
     const char *dir = options_text(c->options, OPTION_demo_out), *program = command_program(c);
     check_directory(c, dir);
     OptionValues text = find_text(c);
-    for (int i = 0; i < text.n; i++) say(c, "%s%s\n", i ? "            " : "text        ", text.v[i]);
+    for (int i = 0; i < text.n; i++)
+        say(c, "%s%s\n", i ? "            " : "text        ", text.v[i]);
     Training t = run(c, dir, text);
     if (t.result.stopped) {
         say(c, "stopped; %s has what was trained so far\n", dir);

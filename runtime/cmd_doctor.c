@@ -66,8 +66,8 @@ static void check_compiler(Report *r)
     const char *line = first_line(a, arena_printf(a, "%s --version 2>/dev/null", cc));
     report(r, line != NULL, "compiler",
            line ? arena_printf(a, "%s: %s", cc, line)
-                : arena_printf(a, "`%s` can't be run, so no kernels can be made; install gcc (Debian: "
-                                  "apt-get install gcc), or use --device eval", cc));
+                : arena_printf(a, "`%s` can't be run, so no kernels can be made; install gcc "
+                                  "(Debian: apt-get install gcc), or use --device eval", cc));
 }
 
 static void check_cache(Report *r)

@@ -1,4 +1,5 @@
-/* cmd_emit.c: `rtc emit`: the program's kernels as source, with the lines of the model they compute. */
+/* cmd_emit.c: `rtc emit`: the program's kernels as source, with the lines of the model they
+ * compute. */
 #include "runtime/command.h"
 #include "runtime/file.h"
 

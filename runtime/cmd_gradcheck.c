@@ -1,5 +1,5 @@
-/* cmd_gradcheck.c: `rtc gradcheck`: gradients against finite differences on the evaluator, and the device's gradients
- * against the evaluator's. */
+/* cmd_gradcheck.c: `rtc gradcheck`: gradients against finite differences on the evaluator, and
+ * the device's gradients against the evaluator's. */
 #include <jansson.h>
 #include <math.h>
 #include "passes/grad.h"

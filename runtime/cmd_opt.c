@@ -1,8 +1,8 @@
 /* cmd_opt.c: `rtc opt`: the pass laboratory. IR in, passes, IR out.
  *
- * --bisect looks for the first rewrite after which the program's values differ from those of the program without
- * any, by halving the number of rewrites that are allowed; both are computed by the reference evaluator on random
- * inputs of small sizes.
+ * --bisect looks for the first rewrite after which the program's values differ from those of the
+ * program without any, by halving the number of rewrites that are allowed; both are computed by
+ * the reference evaluator on random inputs of small sizes.
  */
 #include <jansson.h>
 #include <math.h>
@@ -191,7 +191,8 @@ static int bisect(const Source *s, const char *pipeline)
             good = middle;
         }
     }
-    Graph *last = run_passes(s, pipeline, bad)->graph, *prior = run_passes(s, pipeline, good)->graph;
+    Graph *last = run_passes(s, pipeline, bad)->graph;
+    Graph *prior = run_passes(s, pipeline, good)->graph;
     for (int r = 0; r < RW_COUNT; r++)
         if (last->hits[r] > prior->hits[r])
             printf("rewrite %lld of %lld, %s (%s), changes `%s`\n", (long long)bad,

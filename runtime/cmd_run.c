@@ -101,7 +101,8 @@ static void print_values(Command *c, const Entries *all)
         double mean = n ? sum / (double)n : 0;
         if (c->json) {
             json_t *sizes = json_array();
-            for (int k = 0; k < t->rank; k++) json_array_append_new(sizes, json_integer(t->shape[k]));
+            for (int k = 0; k < t->rank; k++)
+                json_array_append_new(sizes, json_integer(t->shape[k]));
             json_object_set_new(root, t->name,
                                 json_pack("{so so so so}", "shape", sizes, "mean", json_real(mean),
                                           "min", json_real(low), "max", json_real(high)));
@@ -133,7 +134,8 @@ static Comparison compare(Command *c, const Entries *got, const StTensor *want)
         k.problem = "the model doesn't give it";
         return k;
     }
-    if (t->rank != want->rank || memcmp(t->shape, want->shape, (size_t)t->rank * sizeof *t->shape)) {
+    size_t bytes = (size_t)t->rank * sizeof *t->shape;
+    if (t->rank != want->rank || memcmp(t->shape, want->shape, bytes)) {
         k.problem = arena_printf(c->arena, "shape %s, expected %s",
                                  st_shape_text(c->arena, t->rank, t->shape),
                                  st_shape_text(c->arena, want->rank, want->shape));

@@ -1,6 +1,7 @@
 /* cmd_sample.c: `rtc sample`: text from a model, shown as it is made.
  *
- * The model is a run directory, or a model file, which then has the parameters it would begin training with.
+ * The model is a run directory, or a model file, which then has the parameters it would begin
+ * training with.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -30,8 +31,8 @@ static void print_token(void *ctx, int32_t token)
     print_held(p);
 }
 
-/* The prompt as tokens: its bytes, or for other vocabularies numbers separated by spaces. Without a prompt, the
- * model begins after a line end (token 0 where tokens aren't bytes). */
+/* The prompt as tokens: its bytes, or for other vocabularies numbers separated by spaces.
+ * Without a prompt, the model begins after a line end (token 0 where tokens aren't bytes). */
 static int32_t *prompt_tokens(Command *c, const char *text, bool bytes, int64_t tokens, int64_t *n)
 {
     int32_t *out = NEW_N(c->arena, int32_t, strlen(text) + 1);

@@ -5,7 +5,8 @@
 #include "runtime/progress.h"
 #include "runtime/training.h"
 
-enum { OTHERWISE_TIME = 256 };       /* tokens per window, for models that don't say how many they take */
+/* tokens per window, for models that don't say how many they take */
+enum { OTHERWISE_TIME = 256 };
 
 static const char *const *absolute(Command *c, OptionValues files)
 {
@@ -50,9 +51,9 @@ static void describe(Command *c, const Session *s, const RunConfig *r, const Dat
     say(c, "model       %s, %s parameters\n", s->program->model, count_text(c->arena, numbers));
     say(c, "data        %s tokens to train on, %s to validate\n",
         count_text(c->arena, (int64_t)data->train.n), count_text(c->arena, (int64_t)data->valid.n));
+    const char *parts = arena_printf(c->arena, " in %lld parts", (long long)r->accumulate);
     say(c, "step        %lld windows of %lld tokens%s\n", (long long)(r->batch * r->accumulate),
-        (long long)r->time,
-        r->accumulate > 1 ? arena_printf(c->arena, " in %lld parts", (long long)r->accumulate) : "");
+        (long long)r->time, r->accumulate > 1 ? parts : "");
 }
 
 static bool fits(Session *s, int64_t batch, int64_t time)
@@ -78,7 +79,8 @@ static void check_memory(Session *s, const RunConfig *r)
     if (parts > r->batch) diag_again(s->diag);
     const char *prefix = "error: ";
     if (!strncmp(text, prefix, strlen(prefix))) text += strlen(prefix);
-    diag_fail(s->diag, "%shint: --batch %lld --accumulate %lld makes the same steps in smaller parts",
+    diag_fail(s->diag, "%shint: --batch %lld --accumulate %lld makes the same steps in smaller "
+                       "parts",
               text, (long long)(r->batch / parts), (long long)(r->accumulate * parts));
 }
 

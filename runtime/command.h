@@ -1,4 +1,5 @@
-/* command.h: what the commands of `rtc` share. One file per command, cmd_NAME.c; main.c calls them from the table. */
+/* command.h: what the commands of `rtc` share. One file per command, cmd_NAME.c; main.c calls
+ * them from the table. */
 #ifndef RTC_RUNTIME_COMMAND_H
 #define RTC_RUNTIME_COMMAND_H
 
@@ -36,17 +37,19 @@ void command_release(Command *c);
 
 /* ---- models ---- */
 
-/* The folder of the shipped models: beside the installed program, or in the source tree; NULL: neither is there. */
+/* The folder of the shipped models: beside the installed program, or in the source tree; NULL:
+ * neither is there. */
 const char *command_library(Arena *a);
-/* A model named on the command line: the path, or the shipped model of that name. Errors: neither exists. */
+/* A model named on the command line: the path, or the shipped model of that name. Errors:
+ * neither exists. */
 const char *command_model(Command *c, const char *path);
 /* The options that all commands over a model take. */
 SessionOptions command_session(Command *c, const char *file);
 Session *command_open_session(Command *c, const SessionOptions *o);
 /* A model file of the command line, opened. */
 Session *command_open(Command *c, const char *path);
-/* What the passes make of a model file for sizes named by --size (otherwise 1 and `otherwise`, see trial.h), with
- * gradients if asked for. */
+/* What the passes make of a model file for sizes named by --size (otherwise 1 and `otherwise`,
+ * see trial.h), with gradients if asked for. */
 Unit *command_unit(Command *c, const char *path, bool training, bool grad);
 CacheOptions command_cache(Command *c);
 /* Data files, for the command's life. */

@@ -1,7 +1,7 @@
 /* evaluate.c: see evaluate.h.
  *
- * The last window of a part is usually shorter; it runs as an instance of its own length, unpadded, because padding
- * changes what a model with routing computes.
+ * The last window of a part is usually shorter; it runs as an instance of its own length,
+ * unpadded, because padding changes what a model with routing computes.
  */
 #include <math.h>
 #include "runtime/evaluate.h"

@@ -23,7 +23,8 @@ typedef struct {
     void *ctx;
 } EvaluateOptions;
 
-/* s->eval must have been compiled by session_compile_tokens. Every target counts once. Errors: data too short. */
+/* s->eval must have been compiled by session_compile_tokens. Every target counts once. Errors:
+ * data too short. */
 Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o);
 
 static inline double bits_per_token(double nats) { return nats * 1.4426950408889634; }

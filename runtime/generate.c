@@ -1,7 +1,8 @@
 /* generate.c: see generate.h.
  *
- * Each length of the text is an instance of its own, exactly as long as the text, because padding changes what a
- * model with routing computes. There are at most `context` of them; once the text is longer, it is one.
+ * Each length of the text is an instance of its own, exactly as long as the text, because
+ * padding changes what a model with routing computes. There are at most `context` of them; once
+ * the text is longer, it is one.
  */
 #include "runtime/generate.h"
 

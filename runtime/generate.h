@@ -1,4 +1,5 @@
-/* generate.h: token after token from a model: the whole model over the growing text, then the next token drawn. */
+/* generate.h: token after token from a model: the whole model over the growing text, then the
+ * next token drawn. */
 #ifndef RTC_RUNTIME_GENERATE_H
 #define RTC_RUNTIME_GENERATE_H
 
@@ -17,8 +18,8 @@ typedef struct {
     void *ctx;
 } GenerateOptions;
 
-/* s->eval must have been compiled by session_compile_logits. Returns how many tokens were made. Errors: logits that
- * aren't [batch, time, tokens] or aren't finite. */
+/* s->eval must have been compiled by session_compile_logits. Returns how many tokens were made.
+ * Errors: logits that aren't [batch, time, tokens] or aren't finite. */
 int64_t generate(Session *s, const GenerateOptions *o);
 
 #endif

@@ -286,7 +286,8 @@ int rtc_param(Rtc *m, const char *name, RtcTensor *out)
         StoreEntry *e = store_param(store, name);
         float *flat = e ? store->value : store->state_value;
         if (!e) e = store_state(store, name);
-        if (!e) diag_fail(m->diag, "model %s has no parameter `%s`", m->session->program->model, name);
+        if (!e)
+            diag_fail(m->diag, "model %s has no parameter `%s`", m->session->program->model, name);
         *out = (RtcTensor){.type = (RtcType)e->dt, .rank = e->rank, .count = e->count,
                            .data = flat + e->offset};
         memcpy(out->shape, e->shape, (size_t)e->rank * sizeof *e->shape);

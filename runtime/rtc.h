@@ -28,10 +28,11 @@
  *         return status;
  *     }
  *
- * Nothing here exits, prints or keeps a global. A function returns 0, or the status that the `rtc` command would end
- * with (1: the input is wrong, 70: a fault of rtc); rtc_error() then has the whole message. After an error the other
- * calls return that status without doing anything, until rtc_clear(): so a program may look at the end only. An Rtc
- * is used by one thread at a time; different ones are independent.
+ * Nothing here exits, prints or keeps a global. A function returns 0, or the status that the
+ * `rtc` command would end with (1: the input is wrong, 70: a fault of rtc); rtc_error() then has
+ * the whole message. After an error the other calls return that status without doing anything,
+ * until rtc_clear(): so a program may look at the end only. An Rtc is used by one thread at a
+ * time; different ones are independent.
  */
 #ifndef RTC_H
 #define RTC_H
@@ -75,25 +76,29 @@ int rtc_status(const Rtc *m);
 const char *rtc_error(const Rtc *m);         /* ends with a line end; "" without an error */
 void rtc_clear(Rtc *m);
 
-/* Sets an input for the coming runs; the data are copied. shape NULL: the input isn't given any more. */
+/* Sets an input for the coming runs; the data are copied. shape NULL: the input isn't given any
+ * more. */
 int rtc_input(Rtc *m, const char *name, RtcType type, int rank, const int64_t *shape,
               const void *data);
-/* One execution of the evaluation program. The first compiles, and so does the first with other inputs given. */
+/* One execution of the evaluation program. The first compiles, and so does the first with other
+ * inputs given. */
 int rtc_run(Rtc *m);
-/* One training step by the model's `train` block. A loss or gradient that isn't finite changes nothing. */
+/* One training step by the model's `train` block. A loss or gradient that isn't finite changes
+ * nothing. */
 int rtc_step(Rtc *m);
 
 /* A value of the last run or step, valid until the next; an error if there is no such output. */
 int rtc_output(Rtc *m, const char *name, RtcTensor *out);
 /* The single number of an output; NaN if there is none. */
 double rtc_scalar(Rtc *m, const char *name);
-/* A parameter or state by its checkpoint name: its place, which may be written; valid until rtc_close. */
+/* A parameter or state by its checkpoint name: its place, which may be written; valid until
+ * rtc_close. */
 int rtc_param(Rtc *m, const char *name, RtcTensor *out);
 /* The name of parameter number i, then of the states; NULL after the last. */
 const char *rtc_param_name(const Rtc *m, int i);
 
-/* Parameters, states and optimiser as a safetensors file, written whole or not at all; a file of `rtc train`, or one
- * with parameters only, can be loaded too. */
+/* Parameters, states and optimiser as a safetensors file, written whole or not at all; a file of
+ * `rtc train`, or one with parameters only, can be loaded too. */
 int rtc_save(Rtc *m, const char *path);
 int rtc_load(Rtc *m, const char *path);
 

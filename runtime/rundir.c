@@ -66,7 +66,8 @@ int rundir_lock(Diag *d, const char *dir)
     if (fd < 0) diag_fail(d, "%s: %s", dir, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return fd;
     close(fd);
-    diag_fail(d, "another rtc is training in %s\nhint: wait for its end, or give another --out", dir);
+    diag_fail(d, "another rtc is training in %s\nhint: wait for its end, or give another --out",
+              dir);
 }
 
 /* ---- writing ---- */
@@ -308,8 +309,8 @@ void rundir_check(Diag *d, Arena *a, const char *dir, const Program *p, const Ru
     differ(&t, "--valid", joined(a, old.valid, old.nvalid), joined(a, c->valid, c->nvalid));
     if (t.n)
         diag_fail(d, "%s can't be resumed as something else\n  %-24s %-20s %s\n%s"
-                     "hint: leave these out of the command to go on with the run as it was, or give "
-                     "another --out",
+                     "hint: leave these out of the command to go on with the run as it was, or "
+                     "give another --out",
                   dir, "", "the run", "now", t.rows.s);
     const char *path = rundir_path(a, dir, "model.rt");
     const char *model = file_read(d, a, path, LARGEST_CONFIG, NULL);

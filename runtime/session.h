@@ -1,7 +1,7 @@
 /* session.h: a model with its parameters, ready to be compiled for training or for evaluation.
  *
- * The training program and the evaluation program differ (`training` is static), but the parameters and
- * states are the same: one Store serves the executables of a Session.
+ * The training program and the evaluation program differ (`training` is static), but the
+ * parameters and states are the same: one Store serves the executables of a Session.
  */
 #ifndef RTC_RUNTIME_SESSION_H
 #define RTC_RUNTIME_SESSION_H
@@ -15,7 +15,8 @@ typedef struct {
     const Override *set;
     int nset;
     uint64_t seed;                   /* of the initial parameters */
-    CompileOptions compile;          /* device, pipeline, threads, cache, dumps; the rest is per compilation */
+    /* device, pipeline, threads, cache, dumps; the rest is per compilation */
+    CompileOptions compile;
 } SessionOptions;
 
 /* An input, an output, a parameter or a state, as a user reads about it. */
@@ -39,7 +40,8 @@ typedef struct {
     Diag *diag;
     Arena *arena;
     SessionOptions options;
-    Program *program;                /* of training; never compiled itself, so all of it can be read */
+    /* of training; never compiled itself, so all of it can be read */
+    Program *program;
     VEC(Program *) compiled;
     ValueInfos inputs, outputs;
     VEC(const char *) init_states;   /* states that take an `init` in the first training step */
@@ -47,7 +49,8 @@ typedef struct {
     Executable *train, *eval;        /* NULL until compiled */
 } Session;
 
-/* Loads the model and gives parameters and states their initial values. Errors are the program's. */
+/* Loads the model and gives parameters and states their initial values. Errors are the
+ * program's. */
 Session *session_open(Diag *d, const SessionOptions *o);
 void session_close(Session *s);
 
@@ -66,21 +69,24 @@ typedef struct {
     const char *const *outputs;      /* NULL: all that the given inputs allow */
     int noutputs;
     bool reports;                    /* what `report` statements show as well: see exec_program */
-    const int64_t *sizes;            /* for cost decisions: of the free dimensions named in size_names; may be NULL */
+    /* for cost decisions: of the free dimensions named in size_names; may be NULL */
+    const int64_t *sizes;
     const char *const *size_names;
     int nsizes;
 } SessionCompile;
 
-/* Errors: an input that isn't given and isn't optional, a name that is no input, and the compiler's. The
- * result belongs to the Session, which keeps one executable for training and one for evaluation. */
+/* Errors: an input that isn't given and isn't optional, a name that is no input, and the
+ * compiler's. The result belongs to the Session, which keeps one executable for training and one
+ * for evaluation. */
 Executable *session_compile(Session *s, const SessionCompile *c);
 
 /* ---- token models: x[batch, time]: int, and with `targets` also targets[batch, time]: int ---- */
 
 /* Errors, naming what the model has instead, unless the model can be fed with tokens. */
 void session_require_tokens(Session *s, bool targets);
-/* The training or evaluation program of a token model, with `loss` (and `aux_loss`) as outputs; for training with
- * gradients, for evaluation with reports. batch and time are the sizes to optimise for. */
+/* The training or evaluation program of a token model, with `loss` (and `aux_loss`) as outputs;
+ * for training with gradients, for evaluation with reports. batch and time are the sizes to
+ * optimise for. */
 Executable *session_compile_tokens(Session *s, bool training, int64_t batch, int64_t time);
 /* The program for `logits` alone. */
 Executable *session_compile_logits(Session *s, int64_t time);

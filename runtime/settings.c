@@ -40,7 +40,8 @@ static void check_arguments(const Arguments *a)
     for (int i = 0; i < a->call->n; i++) {
         int place = place_of(a, i);
         if (place >= a->n)
-            user_error(a->d, a->call->v[i].loc, "`%s` takes at most %d arguments", a->call->s, a->n);
+            user_error(a->d, a->call->v[i].loc, "`%s` takes at most %d arguments", a->call->s,
+                       a->n);
         if (taken >> place & 1)
             user_error(a->d, a->call->v[i].loc, "`%s` of `%s` is given twice", a->names[place],
                        a->call->s);

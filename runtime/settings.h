@@ -2,7 +2,8 @@
  *
  *     optimizer = adamw(lr = 3e-4, betas = [0.9, 0.95], eps = 1e-8, weight_decay = 0.1)
  *               | adam(...) | sgd(lr = 0.1, momentum = 0.9, nesterov = true, weight_decay = 0)
- *     schedule  = [warmup(100), cosine(to = 3e-5)]       also constant(N) linear(to = R) step(N, to = FACTOR)
+ *     schedule  = [warmup(100), cosine(to = 3e-5)]
+ *                 also constant(N), linear(to = R), step(N, to = FACTOR)
  *     clip      = 0.5                                    of the gradient's norm; 0: none
  */
 #ifndef RTC_RUNTIME_SETTINGS_H
@@ -20,8 +21,8 @@ typedef struct {
     double clip;                     /* 0: none */
 } TrainSettings;
 
-/* Without a `train` block: adamw(lr = 3e-4). Errors, with their place: unknown names (and the nearest), arguments that
- * are missing or have the wrong type or range. */
+/* Without a `train` block: adamw(lr = 3e-4). Errors, with their place: unknown names (and the
+ * nearest), arguments that are missing or have the wrong type or range. */
 TrainSettings train_settings(Diag *d, const Program *p);
 
 #endif

@@ -9,10 +9,12 @@
 StEntry tensor_of_value(Diag *d, const char *name, const Value *v);
 StEntry tensor_of_param(Diag *d, const char *name, const StoreEntry *e, const float *flat);
 
-/* The tensor's elements as dt: float, int32_t or uint8_t, in the arena. Errors: a value that doesn't fit. */
+/* The tensor's elements as dt: float, int32_t or uint8_t, in the arena. Errors: a value that
+ * doesn't fit. */
 void *tensor_read(Arena *a, const StTensor *t, DType dt);
 
-/* How two tensors of equal shape differ: |got - wanted| at most atol + rtol * |wanted| holds, or not. */
+/* How two tensors of equal shape differ: |got - wanted| at most atol + rtol * |wanted| holds, or
+ * not. */
 typedef struct {
     double largest, relative;        /* absolute difference; relative to the wanted value there */
     int64_t beyond, at;              /* elements beyond the tolerance; where the worst is */

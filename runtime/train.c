@@ -1,7 +1,8 @@
 /* train.c: see train.h.
  *
- * What a step computes is a function of the seed, the step and what the checkpoint holds, so that a resumed run makes
- * the very steps that it would have made. Time only decides when the loop ends, never what a step does.
+ * What a step computes is a function of the seed, the step and what the checkpoint holds, so
+ * that a resumed run makes the very steps that it would have made. Time only decides when the
+ * loop ends, never what a step does.
  */
 #include <math.h>
 #include <stdio.h>
@@ -255,7 +256,8 @@ TrainResult train(Trainer *t, const TrainOptions *o)
     Loop l = {.t = t, .o = o, .first = t->state.step, .saved = o->resume ? t->state.step : -1};
     if (s->eval) l.reports = reports_new(s->arena, exec_program(s->eval));
     if (o->dir) open_log(&l);
-    const StopFlag *flag = diag_on_stop(s->diag, NULL);     /* from here on something would be lost */
+    /* from here on something would be lost */
+    const StopFlag *flag = diag_on_stop(s->diag, NULL);
     begin(&l);
     bool in_time = true;
     while (t->state.step < t->steps && !stop_asked(o->stop) && in_time) {

@@ -25,8 +25,9 @@ typedef struct {
     double seconds;
 } TrainResult;
 
-/* From t->state.step to t->steps. The session must be compiled for training and, if there is validation data, for
- * evaluation. Errors: data too short, training breaks down (trainer.h), cannot write; what was saved before stays. */
+/* From t->state.step to t->steps. The session must be compiled for training and, if there is
+ * validation data, for evaluation. Errors: data too short, training breaks down (trainer.h),
+ * cannot write; what was saved before stays. */
 TrainResult train(Trainer *t, const TrainOptions *o);
 
 #endif

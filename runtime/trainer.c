@@ -41,7 +41,8 @@ void trainer_run(Trainer *t, Instance *in)
     t->runs++;
 }
 
-/* Why a step can't be applied: only called when its loss or the norm of its gradient isn't finite. */
+/* Why a step can't be applied: only called when its loss or the norm of its gradient isn't
+ * finite. */
 static const char *cause_of(Trainer *t, const TrainStep *s)
 {
     Arena *a = t->session->arena;

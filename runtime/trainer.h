@@ -1,4 +1,5 @@
-/* trainer.h: one step of training: micro-batches run, gradients become a step of the optimiser, states their updates.
+/* trainer.h: one step of training: micro-batches run, gradients become a step of the optimiser,
+ * states their updates.
  *
  *     trainer_begin(t);
  *     for each micro-batch { ...exec_input...; trainer_run(t, instance); }
@@ -32,7 +33,8 @@ typedef struct {
     double rate;                     /* the learning rate */
     double norm;                     /* of the mean gradient, before clipping */
     bool skipped;                    /* nothing was changed: */
-    const char *cause;               /* "the loss is nan", "the gradient of `out.weight` isn't finite" */
+    /* "the loss is nan", "the gradient of `out.weight` isn't finite" */
+    const char *cause;
 } TrainStep;
 
 /* Everything lives in the session's arena. */
@@ -41,7 +43,8 @@ Trainer *trainer_new(Session *s, const TrainSettings *settings, uint64_t seed, i
 void trainer_begin(Trainer *t);
 /* Runs the training program on the inputs that were set, adding to gradients and updates. */
 void trainer_run(Trainer *t, Instance *in);
-/* A loss or gradient that isn't finite: the step is skipped; TRAINER_PATIENCE of them in a row are an error. */
+/* A loss or gradient that isn't finite: the step is skipped; TRAINER_PATIENCE of them in a row
+ * are an error. */
 TrainStep trainer_end(Trainer *t);
 
 #endif

@@ -1,4 +1,5 @@
-/* The C library: errors stay errors, inputs decide what is compiled, steps train, files come back. */
+/* The C library: errors stay errors, inputs decide what is compiled, steps train, files come
+ * back. */
 #include "lab.h"
 #include "runtime/rtc.h"
 
@@ -77,7 +78,8 @@ static void files_come_back(void **state)
     for (int i = 0; i < 5; i++) rtc_step(a);
     assert_int_equal(rtc_save(a, path), 0);
     assert_int_equal(rtc_load(b, path), 0);
-    for (int i = 0; i < 3; i++) {                    /* parameters, optimiser and draws: all goes on as it was */
+    /* parameters, optimiser and draws: all goes on as it was */
+    for (int i = 0; i < 3; i++) {
         rtc_step(a);
         rtc_step(b);
         assert_true(rtc_scalar(a, "loss") == rtc_scalar(b, "loss"));

@@ -1,4 +1,5 @@
-/* Checkpoints and run directories: all of it comes back, what doesn't fit is named, damage is refused. */
+/* Checkpoints and run directories: all of it comes back, what doesn't fit is named, damage is
+ * refused. */
 #include "lab.h"
 #include "runtime/safetensors.h"
 
@@ -32,14 +33,15 @@ static Trainer *filled(Lab *l, const char **path)
 {
     Trainer *t = new_trainer(l, NULL, 0);
     Store *s = t->session->store;
-    t->state = (TrainState){.step = 12, .taken = 1ull << 40, .skipped = 3, .best = 0.1, .fresh = false};
+    t->state = (TrainState){.step = 12, .taken = 1ull << 40, .skipped = 3, .best = 0.1};
     for (int i = 0; i < s->nparam; i++) {
         fill(s->value + s->param[i].offset, s->param[i].count, 1);
         fill(t->moments.m + s->param[i].offset, s->param[i].count, 2);
         fill(t->moments.v + s->param[i].offset, s->param[i].count, 3);
         t->moments.steps[i] = 9 + i;
     }
-    for (int i = 0; i < s->nstate; i++) fill(s->state_value + s->state[i].offset, s->state[i].count, 4);
+    for (int i = 0; i < s->nstate; i++)
+        fill(s->state_value + s->state[i].offset, s->state[i].count, 4);
     *path = lab_path(l, "c.safetensors");
     checkpoint_save(l->d, *path, t->session, &t->state, &t->moments);
     return t;

@@ -17,15 +17,16 @@ static void listen(void *ctx, int32_t token)
     if (l->n == l->stop_after) l->stop = 1;
 }
 
-static Listener say(Session *s, const char *prompt, int64_t tokens, int64_t context, double temperature,
-                    uint64_t seed)
+static Listener say(Session *s, const char *prompt, int64_t tokens, int64_t context,
+                    double temperature, uint64_t seed)
 {
     Listener l = {.stop_after = -1};
     int32_t text[64];
     int64_t n = (int64_t)strlen(prompt);
     for (int64_t i = 0; i < n; i++) text[i] = (unsigned char)prompt[i];
     int64_t made = generate(s, &(GenerateOptions){
-        .prompt = text, .nprompt = n, .tokens = tokens, .context = context, .emit = listen, .ctx = &l,
+        .prompt = text, .nprompt = n, .tokens = tokens, .context = context, .emit = listen,
+        .ctx = &l,
         .sampler = {.temperature = temperature, .top_p = 1, .seed = seed}});
     assert_int_equal(made, tokens);
     assert_int_equal(l.n, tokens);
@@ -57,13 +58,15 @@ static void the_seed_decides(void **state)
     Lab *l = *state;
     Session *s = lab_session(l, LAB_TINY, NULL, 0);
     session_compile_logits(s, 16);
-    Listener a = say(s, "x", 40, 16, 1, 1), b = say(s, "x", 40, 16, 1, 1), c = say(s, "x", 40, 16, 1, 2);
+    Listener a = say(s, "x", 40, 16, 1, 1), b = say(s, "x", 40, 16, 1, 1);
+    Listener c = say(s, "x", 40, 16, 1, 2);
     assert_memory_equal(a.made, b.made, sizeof a.made);
     assert_memory_not_equal(a.made, c.made, sizeof a.made);
     session_close(s);
 }
 
-/* A context of 2 is all that `tiny` looks at, so a longer one changes nothing; a shorter one does. */
+/* A context of 2 is all that `tiny` looks at, so a longer one changes nothing; a shorter one
+ * does. */
 static void the_context_is_what_it_sees(void **state)
 {
     Lab *l = *state;
@@ -101,7 +104,8 @@ static void every_target_counts_once(void **state)
     Lab *l = *state;
     Session *s = lab_session(l, lab_write(l, "counting.rt", counting), NULL, 0);
     session_compile_tokens(s, false, 3, 8);
-    /* 1 + 8 * 7 + 5 bytes: seven whole windows and a shorter one, all but three targets as expected */
+    /* 1 + 8 * 7 + 5 bytes: seven whole windows and a shorter one, all but three targets as
+     * expected */
     char text[62];
     for (int i = 0; i < 62; i++) text[i] = (char)(33 + i);
     text[20] = '!';
@@ -153,7 +157,8 @@ static void other_models_are_refused(void **state)
 {
     Lab *l = *state;
     char *floats = arena_strdup(l->a, lab_write(l, "f.rt", "model f() {\n  param w[2] = 0\n"
-        "  fn (x[batch,i: 2]) {\n    let loss = sum[batch,i] x[batch,i] * w[i]\n    return loss\n  }\n}\n"));
+        "  fn (x[batch,i: 2]) {\n    let loss = sum[batch,i] x[batch,i] * w[i]\n"
+        "    return loss\n  }\n}\n"));
     char *silent = arena_strdup(l->a, lab_write(l, "s.rt", "model s() {\n  param w[256] = 0\n"
         "  fn (x[batch,time]: int, targets[batch,time]: int) {\n"
         "    let y[b,t] = w[x[b,t]] + w[targets[b,t]]\n    return y\n  }\n}\n"));

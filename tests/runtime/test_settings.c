@@ -68,8 +68,9 @@ static void bad(const char *block, const char *where, const char *message)
 static void everything_is_read(void **state)
 {
     (void)state;
-    TrainSettings t = good("train {\n optimizer = adamw(lr = 3e-4, betas = [0.8, 0.95], eps = 1e-6, "
-                           "weight_decay = 0.2)\n schedule = [warmup(50), cosine(to = 1e-4)]\n"
+    TrainSettings t = good("train {\n optimizer = adamw(lr = 3e-4, betas = [0.8, 0.95], "
+                           "eps = 1e-6, weight_decay = 0.2)\n"
+                           " schedule = [warmup(50), cosine(to = 1e-4)]\n"
                            " clip = 1\n}\n");
     assert_int_equal(t.optimizer.kind, OPTIMIZER_ADAMW);
     assert_float_equal(t.rate, 3e-4, 0);

@@ -1,4 +1,5 @@
-/* Training: exact resumption, accumulation, steps that can't be applied, parameters that aren't reached. */
+/* Training: exact resumption, accumulation, steps that can't be applied, parameters that aren't
+ * reached. */
 #include "lab.h"
 
 /* ---- whole runs ---- */
@@ -116,7 +117,8 @@ static TrainStep whole_step(Bench *b)
 static void accumulated_parts_are_the_mean(void **state)
 {
     Lab *l = *state;
-    const Override set[] = {{"optimizer", "sgd(lr = 0.1)"}};     /* Adam makes much of rounding near 0 */
+    /* Adam makes much of rounding near 0 */
+    const Override set[] = {{"optimizer", "sgd(lr = 0.1)"}};
     Bench *whole = bench(l, 4, 1, set, 1), *parts = bench(l, 2, 2, set, 1);
     TrainStep a = {0}, b = {0};
     for (int step = 0; step < 3; step++) {
