@@ -58,6 +58,8 @@ double space_hint(Planner *pl, const Space *s);
 bool is_light(const Node *n);             /* computed where it is read */
 int plan_host_value(Planner *pl, Edge e); /* buffer of one bool or number known before launch */
 
+bool is_true(Edge e); /* the bool constant */
+
 /* ---- values ---- */
 
 typedef struct {

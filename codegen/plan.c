@@ -304,7 +304,7 @@ static int reached_flag(Planner *pl, Reached *r, Node *n)
         if (!gr->when.v[i].value) c = graph_pw1(g, OP_not, none, c);
         e = graph_pw2(g, OP_and, none, e, c);
     }
-    return edge_is_const(e, 1) ? -1 : plan_host_value(pl, e);
+    return is_true(e) ? -1 : plan_host_value(pl, e);
 }
 
 static int copy_root(Planner *pl, const Root *r, int reached)

@@ -21,6 +21,8 @@ Reached *reached_new(Graph *g, Arena *a)
     return r;
 }
 
+bool is_true(Edge e) { return e.node->op == OP_const && e.node->attr.value.i != 0; }
+
 static Edge either(Reached *r, const Node *n, int i, int k)
 {
     return graph_pw2(r->g, OP_or, r->none, grad_reached(r, n->args[i].node),
@@ -31,7 +33,7 @@ static Edge through_branch(Reached *r, const Node *n)
 {
     Graph *g = r->g;
     Edge c = n->args[0], a = grad_reached(r, n->args[1].node), b = grad_reached(r, n->args[2].node);
-    if (edge_is_const(a, 1) && edge_is_const(b, 1)) return a;
+    if (is_true(a) && is_true(b)) return a;
     Edge not = graph_pw1(g, OP_not, r->none, c);
     return graph_pw2(g, OP_or, r->none, graph_pw2(g, OP_and, r->none, c, a),
                      graph_pw2(g, OP_and, r->none, not, b));
