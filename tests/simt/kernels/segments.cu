@@ -2,8 +2,8 @@
  * x[list[i]] for first[s] <= i < first[s + 1]. Rows have d floats.
  *
  * A block takes a segment and 32 of its columns, a lane each. Eight warps take the segment's rows
- * in turn; their sums meet in shared memory and are added in a fixed order, so that two runs give the
- * same bits. The list is fetched 256 entries at a time.
+ * in turn; their sums meet in shared memory and are added in a fixed order, so that two runs give
+ * the same bits. The list is fetched 256 entries at a time.
  */
 typedef struct { const float *x; const int *first, *list; float *out; int d; } SegmentsArgs;
 

@@ -1,5 +1,6 @@
 /* wrong.cu: kernels with one mistake each, for 2 blocks of 64 threads. `in` and `out` have 128
- * floats, `in` is written, `out` isn't; `one` is 1, unknown to the compiler; 256 bytes of dynamic memory.
+ * floats, `in` is written, `out` isn't; `one` is 1, unknown to the compiler; there are 256 bytes of
+ * dynamic memory.
  *
  * A kernel's name begins with the fault it has. A line that may be reported is marked, with the
  * variable if it has a name, and block and thread where only one can be meant.
