@@ -154,7 +154,7 @@ typedef struct {
     double compile_seconds;          /* passes, emission, compiler or cache */
     double instance_seconds;
     bool cached;         /* every object came from the cache */
-    int64_t allocations; /* by rtc during exec_run since the first one: 0 */
+    int64_t allocations; /* by rtc during exec_run: at most one, when gradients are first summed */
 } ExecStats;
 ExecStats exec_stats(const Instance *in);
 
