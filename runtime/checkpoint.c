@@ -58,12 +58,26 @@ static Entries entries_of(Diag *d, Arena *a, const Session *s, const TrainState 
     return all;
 }
 
+/* One line per option: "dim = 64". */
+static const char *option_lines(Arena *a, const Program *p)
+{
+    Str text = {.arena = a};
+    for (int i = 0; i < p->options.n; i++) {
+        str_printf(&text, "%s%s = ", i ? "\n" : "", p->options.v[i].name);
+        static_print(&p->options.v[i].value, &text);
+    }
+    return text.s ? text.s : "";
+}
+
 void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainState *t,
                      const OptimizerState *o)
 {
     Arena *a = scratch(d);
     Entries all = entries_of(d, a, s, t, o);
     StMeta meta[] = {
+        {"rtc.model", s->program->model},
+        {"rtc.options", option_lines(a, s->program)},
+        {"rtc.seed", arena_printf(a, "%llu", (unsigned long long)s->options.seed)},
         {"rtc.version", RTC_VERSION},
         {"rtc.step", arena_printf(a, "%lld", (long long)t->step)},
         {"rtc.taken", arena_printf(a, "%llu", (unsigned long long)t->taken)},
@@ -145,14 +159,30 @@ static bool has_suffix(const char *s, const char *end)
     return n >= k && !strcmp(s + n - k, end);
 }
 
-static void refuse_unknown(Loader *l)
+/* A parameter of the model that nothing reads in this configuration: a layer that isn't kept. */
+static bool is_unread(const Loader *l, const char *name)
 {
+    const Program *p = l->s->program;
+    for (int i = 0; i < p->unread.n; i++)
+        if (!strcmp(p->unread.v[i], name)) return true;
+    return false;
+}
+
+/* training: then what isn't read would be lost with the next checkpoint, so it may not be there. */
+static void refuse_unknown(Loader *l, bool training)
+{
+    int left = 0;
+    const char *one = "";
     for (int i = 0; i < l->file->n; i++) {
         const StTensor *t = &l->file->tensors[i];
         if (!strncmp(t->name, "optimizer.", 10) || has_suffix(t->name, initted)) continue;
         if (store_param(l->s->store, t->name) || store_state(l->s->store, t->name)) continue;
-        complain(l, t->name, st_shape_text(l->a, t->rank, t->shape), "-");
+        if (!training && is_unread(l, t->name)) left++, one = t->name;
+        else complain(l, t->name, st_shape_text(l->a, t->rank, t->shape), "-");
     }
+    if (left)
+        diag_warn(l->d, NO_LOC, "%d tensors of %s are of parts of %s that don't run here (%s, ...)",
+                  left, l->file->path, l->s->program->model, one);
 }
 
 /* States have taken their `init` if the file says so, or has their value and says nothing. */
@@ -224,7 +254,7 @@ TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState
     TrainState t = {.best = HUGE_VAL};
     load_into(&l, "", store->param, store->nparam, store->value, false);
     load_into(&l, "", store->state, store->nstate, store->state_value, !o);
-    refuse_unknown(&l);
+    refuse_unknown(&l, o != NULL);
     if (o && !l.bad) load_training(&l, &t, o);
     if (l.bad)
         diag_fail(d, "%s doesn't fit model %s\n  %-40s %-20s %s\n%s%shint: the options must be "

@@ -5,7 +5,8 @@
  *     NAME.initted                of a state that has an `init`: whether it has taken it (BOOL)
  *     optimizer.m/NAME, .v/NAME   the moments of each parameter
  *     optimizer.steps             I64 [parameters]: steps that reached each, in the model's order
- *     __metadata__                rtc.step, rtc.taken, rtc.skipped, rtc.best, rtc.version
+ *     __metadata__                rtc.step, rtc.taken, rtc.skipped, rtc.best; rtc.model, rtc.options,
+ *                                 rtc.seed, rtc.version: what it is of, for whoever finds it alone
  *
  * A file with only parameters (and states) is one too: for `rtc run --params`.
  */
@@ -26,9 +27,10 @@ typedef struct {
 /* Errors: as st_write. */
 void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainState *t,
                      const OptimizerState *o);
-/* Fills s->store. o NULL: parameters and states only, where states may be missing; else
- * everything has to be there. Errors: as st_open; a table of the tensors that are missing,
- * unknown or of another shape. The store may have changed then. */
+/* Fills s->store. o NULL: parameters and states only, where states may be missing, and those of
+ * layers that aren't kept may be there, with a warning; else everything has to be there. Errors:
+ * as st_open; a table of the tensors that are missing, unknown or of another shape. The store may
+ * have changed then. */
 TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState *o);
 
 /* Whether the file holds more than parameters and states, so that training can go on from it. */

@@ -224,11 +224,7 @@ static int list_passes(Command *c)
 
 static void print_stats(Command *c, const Unit *u)
 {
-    for (int i = 0; i < u->stats.n; i++) {
-        const PassStat *p = &u->stats.v[i];
-        fprintf(stderr, "%-12s %8.2f ms  %6d -> %6d nodes  %6lld rewrites\n", p->name,
-                1e3 * p->seconds, p->nodes_before, p->nodes_after, (long long)p->rewrites);
-    }
+    print_passes(u);
     if (!c->verbose) return;
     for (int r = 0; r < RW_COUNT; r++)
         if (u->graph->hits[r])

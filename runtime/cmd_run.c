@@ -220,6 +220,7 @@ int cmd_run(Command *c)
     Executable *e = compile(c, s, in);
     Instance *instance = set_inputs(c, s, e, in);
     say_warnings(c);
+    say_compiled(c, e, instance);
     store_begin(s->store);
     exec_run(instance, &(RunOptions){
         .seed = command_seed(c), .fresh = fresh && options_given(o, OPTION_training)});

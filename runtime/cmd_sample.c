@@ -70,9 +70,6 @@ static Session *open_model(Command *c, const char *path, int64_t *time)
 {
     *time = 0;
     if (is_directory(path) || !strstr(path, ".rt")) {
-        if (options_given(c->options, OPTION_set))
-            diag_fail_status(c->diag, 2, "--set is for FILE.rt: %s has the options it was trained "
-                                         "with", path);
         const char *name = options_given(c->options, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
         Run r = command_open_run(c, path, name);
         *time = r.config.time;
@@ -101,6 +98,7 @@ int cmd_sample(Command *c)
     g.prompt = prompt_tokens(c, text, p.bytes, tokens, &g.nprompt);
     session_compile_logits(s, context);
     say_warnings(c);
+    if (c->verbose) say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));
     fputs(text, stdout);
     if (!p.bytes && *text) putchar(' ');
     int64_t made = generate(s, &g);

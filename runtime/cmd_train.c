@@ -95,6 +95,7 @@ static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
     check_memory(s, r);
     const Instance *in = session_instance(s, s->train, r->batch, r->time, true);
     ExecStats stats = exec_stats(in);
+    say_compiled(c, s->train, in);
     double fixed = 4 * (double)(s->store->param_total * 4 + s->store->state_total * 2);
     say(c, "%scompiled    in %.1f s%s; memory %s and %s for parameters\n", terminal ? "\r" : "",
         progress_seconds() - start, stats.cached ? " (kernels from the cache)" : "",

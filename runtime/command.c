@@ -151,6 +151,7 @@ Unit *command_unit(Command *c, const char *path, bool training, bool grad)
     u->dump = o.compile.dump;
     u->dump_ctx = c;
     pipeline_run(u, o.compile.pipeline ? o.compile.pipeline : pipeline_default);
+    if (c->verbose) print_passes(u);
     return u;
 }
 
@@ -175,6 +176,15 @@ uint64_t command_seed(const Command *c)
 
 int64_t command_num_tokens(const Session *s) { return session_option(s, "num_tokens", 65536); }
 
+/* What the run was trained with, then what the command line says: the last one counts. */
+static const Override *both(Arena *a, const RunConfig *run, const Override *set, int nset)
+{
+    Override *all = NEW_N(a, Override, run->nset + nset + 1);
+    for (int i = 0; i < run->nset; i++) all[i] = run->set[i];
+    for (int i = 0; i < nset; i++) all[run->nset + i] = set[i];
+    return all;
+}
+
 Run command_open_run(Command *c, const char *dir, const char *name)
 {
     Run r = {.dir = dir, .config = rundir_read(c->diag, c->arena, dir)};
@@ -184,8 +194,8 @@ Run command_open_run(Command *c, const char *dir, const char *name)
                   r.config.command);
     SessionOptions o = command_session(c, rundir_path(c->arena, dir, "model.rt"));
     o.model = r.config.model;
-    o.set = r.config.set;
-    o.nset = r.config.nset;
+    o.set = both(c->arena, &r.config, o.set, o.nset);
+    o.nset += r.config.nset;
     r.session = command_open_session(c, &o);
     const char *path = rundir_path(c->arena, dir, name);
     r.state = checkpoint_load(c->diag, path, r.session, NULL);
@@ -202,6 +212,25 @@ void say(const Command *c, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
+}
+
+void print_passes(const Unit *u)
+{
+    for (int i = 0; i < u->stats.n; i++) {
+        const PassStat *p = &u->stats.v[i];
+        fprintf(stderr, "%-12s %8.2f ms  %6d -> %6d nodes  %6lld rewrites\n", p->name,
+                1e3 * p->seconds, p->nodes_before, p->nodes_after, (long long)p->rewrites);
+    }
+}
+
+void say_compiled(const Command *c, Executable *e, const Instance *in)
+{
+    if (!c->verbose) return;
+    print_passes(exec_unit(e));
+    ExecStats s = exec_stats(in);
+    say(c, "%d kernels, launched %d times, %d library calls; compiled in %.2f s%s; arena %s\n",
+        s.kernels, s.launches, s.library_calls, s.compile_seconds,
+        s.cached ? " (from the cache)" : "", bytes_text(c->arena, (double)s.arena_bytes));
 }
 
 void say_warnings(Command *c)

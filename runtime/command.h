@@ -72,6 +72,10 @@ int64_t command_num_tokens(const Session *s);
 
 /* To stderr, unless -q. */
 void say(const Command *c, const char *fmt, ...) RTC_PRINTF(2, 3);
+/* What the passes did, to stderr. */
+void print_passes(const Unit *u);
+/* With -v: the same, and what came out; in: an instance of e. */
+void say_compiled(const Command *c, Executable *e, const Instance *in);
 /* Collected warnings, once, to stderr. */
 void say_warnings(Command *c);
 /* "3.2 MiB", "812 B" */

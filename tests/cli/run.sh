@@ -30,6 +30,7 @@ expect 1 "the model doesn't give it" "$rtc" run "$tiny" --in in.safetensors --ex
 expect 0 "logits" "$rtc" run "$tiny" --in x.safetensors
 "$rtc" run "$tiny" --in x.safetensors | grep -q "^loss" && fail "a loss without targets"
 expect 0 '"mean"' "$rtc" run "$tiny" --in in.safetensors --json
+expect 0 "kernels, launched" "$rtc" run "$tiny" --in in.safetensors -v
 expect 1 "targts" "$rtc" run "$tiny" --in unknown.safetensors
 expect 1 "\`x\`" "$rtc" run "$tiny" --in rank.safetensors
 expect 1 "x" "$rtc" run "$tiny" --in range.safetensors
