@@ -168,6 +168,7 @@ static int cpus_here(void)
 Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
 {
     double begin = seconds_now();
+    const Device *device = device_find(d, o->device);
     Arena *a = arena_new();
     if (!a) diag_oom(d);
     arena_on_oom(a, diag_oom, d);
@@ -176,7 +177,7 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
                       .arena = a,
                       .program = p,
                       .store = s,
-                      .device = device_find(d, o->device),
+                      .device = device,
                       .threads = o->threads > 0 ? o->threads : cpus_here()};
     diag_defer(d, (void (*)(void *))exec_free, e);
     if (o->nabsent) drop_absent(e, p->graph, o);
