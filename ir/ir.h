@@ -170,7 +170,7 @@ struct Node {
         struct { double f; int32_t i; } value;            /* const: f for float, i for int and bool */
         struct { const char *name; } leaf;                /* param state input; fresh: its state's name */
         const Ix *ix;                                     /* idx: the value at each position */
-        uint64_t site;                                    /* rand: which draw (LANGUAGE section 5.9) */
+        uint64_t site;                                    /* rand: which draw: a hash of where it was written */
         struct { int n; const Guard *g; } guard;          /* read */
         /* top: positions of the `ext[rank-1]` largest along the one reduced axis, best first, ties to the
          * lower position; the argument doesn't use axis rank-1. */

@@ -182,31 +182,31 @@ static Edge undo(Replay *r, Scope *s, const Region *q)
 typedef struct {
     Scope *scope;
     Node *node;
-} Todo;
-typedef VEC(Todo) TodoList;
+} Pending;
+typedef VEC(Pending) PendingList;
 
-static bool require(Replay *r, TodoList *todo, Scope *from, Node *m)
+static bool require(Replay *r, PendingList *pending, Scope *from, Node *m)
 {
     Edge e;
     if (known(r, from, m, &e)) return true;
-    vec_push(r->g->arena, todo, (Todo){scope_of(r, from, m), m});
+    vec_push(r->g->arena, pending, (Pending){scope_of(r, from, m), m});
     return false;
 }
 
-static bool ready(Replay *r, TodoList *todo, Todo t)
+static bool ready(Replay *r, PendingList *pending, Pending t)
 {
     int step = t.scope->step ? t.scope->step[t.node->id] : 0;
     bool all = true;
     if (step) {
         const Region *q = &r->g->regions.v[step];
-        all &= require(r, todo, t.scope, q->next.node);
-        return require(r, todo, t.scope, q->delta.node) && all;
+        all &= require(r, pending, t.scope, q->next.node);
+        return require(r, pending, t.scope, q->delta.node) && all;
     }
-    for (int i = 0; i < t.node->nargs; i++) all &= require(r, todo, t.scope, t.node->args[i].node);
+    for (int i = 0; i < t.node->nargs; i++) all &= require(r, pending, t.scope, t.node->args[i].node);
     return all;
 }
 
-static void make(Replay *r, Todo t)
+static void make(Replay *r, Pending t)
 {
     Graph *g = r->g;
     Loc loc = g->loc;
@@ -220,19 +220,19 @@ static void make(Replay *r, Todo t)
 
 Edge replay_value(Replay *r, const Node *reader, Node *m)
 {
-    TodoList todo = {0};
+    PendingList pending = {0};
     Scope *from = r->scope[reader->region];
     Edge e;
-    require(r, &todo, from, m);
-    while (todo.n) { /* depth first, without recursion: regions can be deep */
-        Todo t = todo.v[todo.n - 1];
+    require(r, &pending, from, m);
+    while (pending.n) { /* depth first, without recursion: regions can be deep */
+        Pending t = pending.v[pending.n - 1];
         bool *busy = &t.scope->busy[t.node->id];
         bool fresh = !t.scope->value[t.node->id].node;
         *busy = true;
-        if (fresh && !ready(r, &todo, t)) continue;
+        if (fresh && !ready(r, &pending, t)) continue;
         if (fresh) make(r, t);
         *busy = false;
-        todo.n--;
+        pending.n--;
     }
     known(r, from, m, &e);
     return e;

@@ -53,11 +53,18 @@ static Executable *compile(Session *s, Mode mode)
                                                 .ngiven = n});
 }
 
+/* A free dimension that isn't given, where the model says no less. */
+static int64_t default_size(const Session *s)
+{
+    int64_t most = session_option(s, "max_seq_len", 256);
+    return most < 256 ? most : 256;
+}
+
 static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stats)
 {
     Executable *e = compile(s, mode);
     OptionValues sizes = options_values(c->options, OPTION_size);
-    *stats = exec_stats(trial_instance(s, e, sizes, 256, command_seed(c)));
+    *stats = exec_stats(trial_instance(s, e, sizes, default_size(s), command_seed(c)));
     return stats->compile_seconds;
 }
 
@@ -65,7 +72,7 @@ static double flops_of(Session *s, Executable *e, const OptionValues *given)
 {
     Unit *u = exec_unit(e);
     if (!u || !u->groups) return 0;
-    int64_t *by_name = trial_sizes(s->diag, s->arena, s->program->graph, *given, 256);
+    int64_t *by_name = trial_sizes(s->diag, s->arena, s->program->graph, *given, default_size(s));
     int64_t *syms = NEW_N(s->arena, int64_t, u->graph->syms.n + 1);
     for (int i = 0; i < u->graph->syms.n; i++) {
         syms[i] = 1;
@@ -170,7 +177,7 @@ int cmd_bench(Command *c)
     say_warnings(c);
     Executable *e = mode == TRAINING ? s->train : s->eval;
     OptionValues sizes = options_values(o, OPTION_size);
-    Instance *in = trial_instance(s, e, sizes, 256, command_seed(c));
+    Instance *in = trial_instance(s, e, sizes, default_size(s), command_seed(c));
     m.flops = flops_of(s, e, &sizes);
     m.ceiling = product_rate(c, 5);
     time_runs(c, s, mode, in, &m);

@@ -165,6 +165,20 @@ static int cpus_here(void)
     return n < 1 ? 1 : n;
 }
 
+/* A pipeline of the user's own must still make what is asked for. */
+static void check_pipeline(const Executable *e, const CompileOptions *o, const char *pipeline)
+{
+    if (e->device->planned && !e->unit->groups)
+        diag_fail(e->diag, "the pipeline `%s` makes no groups, which the %s device needs\n"
+                           "hint: end it with `group` or `group-none`", pipeline, e->device->name);
+    bool grads = false;
+    for (int i = 0; i < e->unit->graph->roots.n; i++)
+        grads |= e->unit->graph->roots.v[i].kind == ROOT_GRAD;
+    if (o->want_grad && !grads && graph_find_root(e->unit->graph, ROOT_OUTPUT, "loss") && e->unit->graph->params.n)
+        diag_fail(e->diag, "the pipeline `%s` makes no gradients, which were asked for\n"
+                           "hint: begin it with `simplify,grad`", pipeline);
+}
+
 Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
 {
     double begin = seconds_now();
@@ -186,6 +200,7 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
                            : e->device->pipeline ? e->device->pipeline
                                                  : pipeline_default;
     pipeline_run(e->unit, pipeline);
+    check_pipeline(e, o, pipeline);
     if (e->device->planned) e->plan = plan_make(e->unit);
     find_inputs(e);
     if (o->want_grad && s) store_want_grad(s);

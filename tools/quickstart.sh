@@ -20,7 +20,7 @@ want_packages fortunes
 }
 rm -f "$build.log"
 echo "building" >&2
-cmake --build "$build" -j"$(nproc)" --target rtc -- --no-print-directory >"$build/build.log" 2>&1 || {
+cmake --build "$build" -j"$(nproc)" --target rtc rtc_shared -- --no-print-directory >"$build/build.log" 2>&1 || {
   tail -n 40 "$build/build.log" >&2
   exit 1
 }

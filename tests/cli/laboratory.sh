@@ -26,4 +26,7 @@ expect 0 "token" "$rtc" gradcheck "$tiny" --size time=5
 expect 0 "processor" "$rtc" doctor
 expect 0 "root output" "$rtc" opt "$tiny" -p simplify --dump simplify:dump.ir
 exists dump.ir
+# a pipeline that doesn't make what is asked for
+expect 1 "makes no groups" "$rtc" bench "$tiny" -p simplify
+expect 1 "makes no gradients" "$rtc" bench "$tiny" --grad -p simplify,dce,contract,group
 finish

@@ -510,22 +510,6 @@ static void test_models_load(void **state)
                 .path = arena_printf(diag_arena(d), RTC_SOURCE_DIR "/models/%s.rt", names[i]),
                 .library = RTC_SOURCE_DIR "/models",
                 .training = training};
-            Override set[] = {
-                {"depth", "2"}, {"causal", "true"}, {"dim", "32"}, {"max_seq_len", "64"}};
-            if (!strcmp(names[i], "transformer")) o.set = set, o.nset = 4;
-            Override attention[] = {{"dim", "16"},
-                                    {"heads", "4"},
-                                    {"local_heads", "2"},
-                                    {"dim_head", "4"},
-                                    {"max_seq_len", "32"},
-                                    {"window_size", "8"},
-                                    {"local_attn_window_size", "8"},
-                                    {"local_attn_radius_blocks", "1"},
-                                    {"causal", "true"},
-                                    {"shared_qk", "true"}};
-            if (!strcmp(names[i], "attention")) o.set = attention, o.nset = COUNT(attention);
-            Override pkm[] = {{"dim", "16"}};
-            if (!strcmp(names[i], "pkm")) o.set = pkm, o.nset = 1;
             const char *m = message_of(d, o);
             if (*m) fail_msg("%s: %s", names[i], m);
             diag_free(d);
