@@ -19,9 +19,9 @@
 enum {
     MAX_UNROLL = 65536, /* turns of all loops together */
     MAX_CALLS = 256,    /* depth of calls */
-    MAX_NODES = 1000000,
+    MAX_NODES = 100000,
     MAX_STACK = 4 << 20, /* bytes of C stack */
-    MAX_STEPS = 4000000 /* expressions evaluated while building */
+    MAX_STEPS = 2000000 /* expressions evaluated while building */
 };
 
 typedef struct Builder Builder;
@@ -169,6 +169,7 @@ typedef struct Scope Scope;
 struct Scope {
     Scope *up;
     VEC(Var *) vars;
+    VEC(uint64_t) hashes; /* of their names */
 };
 
 struct Opt {
@@ -198,6 +199,7 @@ struct Inst {         /* a module with options */
 
 Scope *scope_new(Builder *b, Scope *up);
 Var *scope_find(Scope *s, const char *name);
+void scope_put(Builder *b, Scope *s, Var *v); /* unchecked */
 Var *scope_add(Builder *b, Scope *s, VarKind kind, Name name,
                Value v); /* an error if it is visible already */
 RTC_NORETURN void unknown_name(Frame *f, Name name, const char *what);

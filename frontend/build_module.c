@@ -198,6 +198,19 @@ void run_use(Frame *f, const Stmt *s)
 
 /* ---- parameters and states ---- */
 
+/* 2^40 elements are more than a machine holds, and sizes of a few of them still fit 64 bits. */
+static void require_countable(Builder *b, const Ix *const *ext, int n, const Stmt *s)
+{
+    int64_t count = 1, most = (int64_t)1 << 40;
+    for (int i = 0; i < n; i++) {
+        if (!ix_is_const(ext[i])) continue;
+        if (ext[i]->c > 0 && count > most / ext[i]->c)
+            user_error(b->d, s->param.name.loc,
+                       "`%s` has too many elements\nexpected: at most 2^40", s->param.name.s);
+        count *= ext[i]->c;
+    }
+}
+
 void run_declare(Frame *f, const Stmt *s)
 {
     Builder *b = f->b;
@@ -216,6 +229,7 @@ void run_declare(Frame *f, const Stmt *s)
                 "the size of a parameter must be known when the program is compiled\nfound: %s",
                 value_what(b, v));
     }
+    require_countable(b, ext, dims->n, s);
     const char *path = arena_printf(b->a, "%s%s", f->self->path, s->param.name.s);
     if (strmap_get(&b->insts, arena_printf(b->a, "%s.", path)))
         user_error(b->d, s->param.name.loc, "`%s` is already a module instance here",

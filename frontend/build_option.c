@@ -190,7 +190,7 @@ static Frame *default_frame(Builder *b, Inst *m, int at, const Opt *o)
         Var *v = NEW(b->a, Var);
         *v = (Var){
             .name = x->name + n, .kind = VAR_OPTION, .value = x->value, .loc = x->loc, .opt = x};
-        vec_push(b->a, &f->scope->vars, v);
+        scope_put(b, f->scope, v);
     }
     return f;
 }

@@ -73,10 +73,17 @@ Scope *scope_new(Builder *b, Scope *up)
 
 Var *scope_find(Scope *s, const char *name)
 {
+    uint64_t hash = hash_str(name);
     for (; s; s = s->up)
         for (int i = s->vars.n; i-- > 0;)
-            if (!strcmp(s->vars.v[i]->name, name)) return s->vars.v[i];
+            if (s->hashes.v[i] == hash && !strcmp(s->vars.v[i]->name, name)) return s->vars.v[i];
     return NULL;
+}
+
+void scope_put(Builder *b, Scope *s, Var *v)
+{
+    vec_push(b->a, &s->vars, v);
+    vec_push(b->a, &s->hashes, hash_str(v->name));
 }
 
 static const char *const predeclared[] = {
@@ -99,7 +106,7 @@ Var *scope_add(Builder *b, Scope *s, VarKind kind, Name name, Value v)
             user_error(b->d, name.loc, "`%s` is a name that every file has; take another", name.s);
     Var *n = NEW(b->a, Var);
     *n = (Var){.name = name.s, .kind = kind, .value = v, .loc = name.loc};
-    vec_push(b->a, &s->vars, n);
+    scope_put(b, s, n);
     return n;
 }
 

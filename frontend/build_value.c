@@ -1,6 +1,7 @@
 /* build_value.c: what a name stands for: static values, sizes, elements over axes, whole tensors.
  */
 #include "frontend/build.h"
+#include <float.h>
 #include <math.h>
 
 Value value_int(int64_t i) { return (Value){.kind = V_INT, .i = i}; }
@@ -216,6 +217,10 @@ Edge value_edge(Builder *b, Value v, DType like, Loc loc)
     case V_INT:
         return int_edge(b, v.i, like, loc);
     case V_FLOAT:
+        if (fabs(v.f) > FLT_MAX && !isinf(v.f))
+            user_error(b->d, loc,
+                       "%g does not fit a float of a tensor (32 bits)\nexpected: at most %g", v.f,
+                       (double)FLT_MAX);
         return graph_float(g, v.f);
     case V_BOOL:
         return graph_bool(g, v.b);

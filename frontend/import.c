@@ -2,9 +2,11 @@
 #include "frontend/build.h"
 #include "frontend/parse.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_FILE = 16 << 20, MAX_CHAIN = 64 };
@@ -17,14 +19,28 @@ typedef struct Chain {
 
 static void close_file(void *f) { fclose(f); }
 
+RTC_NORETURN static void unreadable(Builder *b, const char *path, Loc loc, const char *why)
+{
+    if (loc.file) user_error(b->d, loc, "can't read %s: %s", path, why);
+    diag_fail(b->d, "can't read %s: %s", path, why);
+}
+
+/* Without waiting for who might write a pipe. */
+static FILE *open_text(Builder *b, const char *path, Loc loc)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+    if (!f) unreadable(b, path, loc, strerror(errno));
+    diag_defer(b->d, close_file, f);
+    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+        unreadable(b, path, loc, S_ISDIR(st.st_mode) ? "it is a directory" : "it is no file");
+    return f;
+}
+
 static char *read_text(Builder *b, const char *path, Loc loc, size_t *bytes)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        if (loc.file) user_error(b->d, loc, "can't read %s: %s", path, strerror(errno));
-        diag_fail(b->d, "can't read %s: %s", path, strerror(errno));
-    }
-    diag_defer(b->d, close_file, f);
+    FILE *f = open_text(b, path, loc);
     Str s = {.arena = b->a};
     char buffer[1 << 14];
     for (size_t n; (n = fread(buffer, 1, sizeof buffer, f)) > 0;) {
@@ -35,6 +51,8 @@ static char *read_text(Builder *b, const char *path, Loc loc, size_t *bytes)
     diag_undefer(b->d);
     fclose(f);
     str_add(&s, "");
+    if (s.n >= 2 && (!memcmp(s.s, "\xff\xfe", 2) || !memcmp(s.s, "\xfe\xff", 2)))
+        unreadable(b, path, loc, "it is UTF-16; models are written in UTF-8");
     *bytes = s.n;
     return s.s;
 }
@@ -47,7 +65,6 @@ static const char *folder_of(Builder *b, const char *path)
 
 static bool climbs(const char *path)
 {
-    if (path[0] == '/') return true;
     for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
         if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2])) return true;
     return false;
@@ -64,12 +81,13 @@ static bool in_library(Builder *b, const char *real)
 static const char *find_import(Builder *b, const Chain *from, const Name *name)
 {
     if (!name->s[0]) user_error(b->d, name->loc, "an import names a file");
+    if (name->s[0] == '/')
+        user_error(b->d, name->loc, "an import is a path from this file on, not from `/`\n"
+                                    "hint: copy the file, or link it, beside this one");
     if (climbs(name->s) && in_library(b, from->real))
         user_error(b->d, name->loc,
                    "a file of the library imports only what lies beside or below it");
-    const char *beside = name->s[0] == '/'
-                             ? name->s
-                             : arena_printf(b->a, "%s%s", folder_of(b, from->shown), name->s);
+    const char *beside = arena_printf(b->a, "%s%s", folder_of(b, from->shown), name->s);
     const char *library = b->o->library && !climbs(name->s)
                               ? arena_printf(b->a, "%s/%s", b->o->library, name->s)
                               : NULL;

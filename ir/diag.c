@@ -203,6 +203,15 @@ static uint32_t line_end(const Source *s, int line)
 
 static bool continues_char(char c) { return (c & 0xc0) == 0x80; }
 
+/* Is it the whole of a character of UTF-8, and one that is seen? (0x80 to 0x9f are controls.) */
+static bool is_shown(const char *text, uint32_t length)
+{
+    unsigned char c = (unsigned char)text[0];
+    uint32_t whole = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (length != whole) return false;
+    return c >= 0x80 ? c != 0xc2 || (unsigned char)text[1] >= 0xa0 : c >= 32 && c != 127;
+}
+
 int diag_line(const Diag *d, Loc loc, int *col)
 {
     const Source *s = source_of(d, loc);
@@ -248,7 +257,7 @@ static int put_columns(Str *out, const char *text, uint32_t n, int from, int to)
         for (int k = 0; k < wide; k++, column++) {
             if (!out || column < from || column >= to) continue;
             if (c == '\t') str_add(out, " ");
-            else if (c < 32 || c == 127 || (c & 0xc0) == 0x80) str_add(out, "?");
+            else if (!is_shown(text + i, length)) str_add(out, "?");
             else str_addn(out, text + i, length);
         }
         i += length;

@@ -201,8 +201,8 @@ static Temp *temp_make(Diag *d, Arena *a, int n)
     Temp *t = NEW(a, Temp);
     *t = (Temp){arena_printf(a, "%s/rtc-XXXXXX", tmp && *tmp ? tmp : "/tmp"), n, a};
     if (!mkdtemp(t->dir))
-        diag_fail(d, "no temporary directory %s: %s\nhint: TMPDIR names another place for it", t->dir,
-                  strerror(errno));
+        diag_fail(d, "no temporary directory %s: %s\nhint: TMPDIR names another place for it",
+                  t->dir, strerror(errno));
     diag_defer(d, temp_remove, t);
     return t;
 }
@@ -354,13 +354,14 @@ RTC_NORETURN static void compile_failed(Build *b, const Jobs *j)
                   strerror(j->why), source);
     if (WIFSIGNALED(j->status))
         diag_fail(b->d, "the C compiler %s was ended by signal %d (%s)\n"
-                        "hint: it may have run out of memory; --threads 1 runs one at a time", b->cc,
-                  WTERMSIG(j->status), strsignal(WTERMSIG(j->status)));
+                        "hint: it may have run out of memory; --threads 1 runs one at a time",
+                  b->cc, WTERMSIG(j->status), strsignal(WTERMSIG(j->status)));
     bool ours = j->status != 0 && log && *log;
     for (int i = 0; i < COUNT(theirs); i++) ours = ours && !strstr(log, theirs[i]);
     if (!ours)
         diag_fail(b->d, "the C compiler %s made no object in %s\n%s"
-                        "hint: is there space in that folder? TMPDIR names another, CC another compiler",
+                        "hint: is there space in that folder? TMPDIR names another one, and CC "
+                        "another compiler",
                   b->cc, b->temp->dir, log ? log : "");
     const char *kept = arena_printf(b->a, "%s.c", b->temp->dir);
     if (rename(source, kept) != 0) kept = "(lost)";
