@@ -332,6 +332,7 @@ struct Builder {
     bool reporting;    /* the value of a `report` is being built */
     VEC(Var *) params; /* read so far */
     VEC(Var *) states;
+    VEC(Var *) declared; /* parameters and states */
     OptVec *capture;      /* option reads go here instead of being marked */
     int touched_training; /* counts reads of `training` */
     bool lone;            /* no model: a module or function is built for itself */

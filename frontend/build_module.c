@@ -237,6 +237,7 @@ void run_declare(Frame *f, const Stmt *s)
     Var *v = scope_add(b, f->self->scope, s->kind == ST_PARAM ? VAR_PARAM : VAR_STATE,
                        s->param.name, (Value){0});
     v->path = path, v->decl = s, v->owner = f->self, v->shape = space_make(b->main, dims->n, ext);
+    vec_push(b->a, &b->declared, v);
 }
 
 static const char *const *dim_names(Builder *b, const IndexVec *dims)
@@ -339,4 +340,10 @@ void build_starts(Builder *b)
         if (still_there(b->main->states.v, b->main->states.n, b->states.v[i]->path))
             build_start(b, b->states.v[i]);
     b->g = b->main;
+    for (int i = 0; i < b->declared.n; i++) {
+        const char *path = b->declared.v[i]->path;
+        if (!still_there(b->main->params.v, b->main->params.n, path) &&
+            !still_there(b->main->states.v, b->main->states.n, path))
+            vec_push(b->a, &b->program->unread, path);
+    }
 }

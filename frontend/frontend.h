@@ -54,6 +54,7 @@ typedef struct {
     VEC(Setting) train;
     const char *text;        /* the model with its imports inlined: parses to the same program */
     VEC(ReportInfo) reports;     /* in order; empty unless LoadOptions.reports */
+    VEC(const char *) unread; /* parameters and states that are declared, but that nothing reads */
     VEC(AbsentOutput) missing; /* outputs that were not built: they read an absent input */
     Arena *arena;
 } Program;

@@ -65,7 +65,8 @@ grep -q "^line 1" one || fail "the sample doesn't begin with the prompt"
 "$rtc" sample whole --tokens 300 --temperature 5 --seed 1 | iconv -f utf8 -t utf8 >/dev/null ||
   fail "the sample isn't UTF-8"
 expect 0 "parameters as before any training" "$rtc" sample "$tiny" --tokens 5
-expect 2 "--set is for FILE.rt" "$rtc" sample whole --set dim=3
+expect 1 "fit model tiny" "$rtc" sample whole --set dim=3
+expect 1 "fit model tiny" "$rtc" eval whole --data text.txt --set dim=3
 
 # Memory: what doesn't fit is said before anything is written, with what does. (kill -9: nothing saved is lost.)
 (
@@ -94,7 +95,7 @@ expect 1 "damaged/checkpoint.safetensors" "$rtc" sample damaged
 expect 1 "damaged/checkpoint.safetensors" train damaged --resume --steps 40
 expect 0 "1 steps" train other --steps 1 --set dim=32
 cp whole/checkpoint.safetensors other/
-expect 1 "doesn't fit model tiny" "$rtc" sample other
+expect 1 "fit model tiny" "$rtc" sample other
 expect 1 "[256, 16]" "$rtc" sample other
 
 # A loss that isn't finite: skipped, counted, and in the end refused, with what was good kept.

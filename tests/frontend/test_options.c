@@ -32,6 +32,7 @@ static const struct {
     {"act", "tanh relu"},
     {"pkm_layers", "[1] [2] []"},
     {"moe_layers", "[1] [2] []"},
+    {"keep_layers", "[1] [2]"},
     {"hidden", "[8] []"},
     {"ignore_index", "3 4"},
     {"pad_value", "3"},
@@ -178,8 +179,9 @@ static Effect try_value(Bench *b, const Loaded *base, Sets sets, int i, const ch
         if (l && base) return same_programs(l, base) ? NOTHING : CHANGES;
         if (l) (void)load(b, &sets, NULL);
         other = blamed(b);
-        if (!l && other && !strcmp(other, name) && strstr(b->said, "nothing reads it"))
-            return REFUSED;
+        bool unread = other && !strcmp(other, name) && strstr(b->said, "nothing reads it");
+        const char *useless = arena_printf(b->a, "%s keeps every layer", plain_name(name));
+        if (!l && (unread || strstr(b->said, useless))) return REFUSED;
         Sets fewer = without(b->a, &sets, other ? other : "");
         if (fewer.n == sets.n) return INVALID;
         sets = fewer;

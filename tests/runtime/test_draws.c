@@ -240,21 +240,34 @@ static void layers_are_left_out_by_chance(void **state)
     bench_free(b);
 }
 
-static void all_layers_never(void **state)
+/* With every layer likely to go, one of `among` (a bit per layer) is there, and no other. */
+static void check_some_layer(const char *keep, unsigned among)
 {
-    (void)state;
     const int64_t dims[] = {1, 8, 1}; /* batch, time, and of a context that isn't there */
-    Override set[COUNT(dropping)];
-    memcpy(set, dropping, sizeof set);
-    for (int i = 0; i + 1 < COUNT(set); i++)
+    Override set[COUNT(dropping) + 1];
+    memcpy(set, dropping, sizeof dropping);
+    for (int i = 0; i + 1 < COUNT(dropping); i++)
         if (!strcmp(set[i].name, "layer_dropout")) set[i].value = "0.95";
+    if (keep) set[COUNT(dropping) - 1] = (Override){"keep_layers", keep};
+    set[COUNT(dropping)] = (Override){NULL, NULL};
     Bench *b = bench("eval", stack, set, dims);
+    unsigned seen = 0;
     set_input(b, "x", uneven), set_input(b, "dy", uneven);
     for (uint64_t step = 0; step < 100; step++) {
         run(b, 5, step);
-        assert_true(layers_kept(b) != 0);
+        unsigned kept = layers_kept(b);
+        assert_true(kept && !(kept & ~among));
+        seen |= kept;
     }
+    assert_int_equal(seen, among);
     bench_free(b);
+}
+
+static void all_layers_never(void **state)
+{
+    (void)state;
+    check_some_layer(NULL, 7);
+    check_some_layer("[2,3]", 6);
 }
 
 static void devices_leave_out_the_same(void **state)
