@@ -178,12 +178,18 @@ Training command_train(Command *c, const TrainingPlan *plan)
 {
     signal(SIGPIPE, SIG_IGN);                /* who reads the progress may leave */
     if (plan->resume) lock(c, plan);
+    else file_require_place(c->diag, plan->dir);
     RunConfig r = plan->config;
     Session *s = command_open_session(c, &plan->session);
     r.model = s->program->model;
     TrainSettings settings = train_settings(c->diag, s->program);
     session_require_tokens(s, true);
     if (r.time < 0) r.time = session_option(s, "max_seq_len", OTHERWISE_TIME);
+    int64_t most = session_option(s, "max_seq_len", r.time);
+    if (r.time > most)
+        diag_fail(c->diag, "--time %lld: the sequence is longer than max_seq_len, which is %lld\n"
+                           "hint: --set max_seq_len=%lld, or a shorter --time",
+                  (long long)r.time, (long long)most, (long long)r.time);
     if (plan->resume) rundir_check(c->diag, c->arena, plan->dir, s->program, &r);
     Data *data = command_data(c, &(DataOptions){
         .paths = r.data, .npaths = r.ndata, .valid_paths = r.valid, .nvalid_paths = r.nvalid,

@@ -1,6 +1,7 @@
 /* file.c: reading and atomic writing of whole files; see file.h. */
 #include <dirent.h>
 #include <errno.h>
+#include <libgen.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,6 +385,20 @@ void file_sweep(const char *path)
     }
     if (list) closedir(list);
     free(dir);
+}
+
+void file_require_place(Diag *d, const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) == 0) {
+        if (!S_ISDIR(s.st_mode)) diag_fail(d, "%s: exists and is not a directory", path);
+        if (access(path, W_OK | X_OK) != 0)
+            diag_fail(d, "%s: cannot write there: %s", path, strerror(errno));
+        return;
+    }
+    char *copy = arena_strdup(diag_arena(d), path);
+    if (access(dirname(copy), W_OK | X_OK) != 0)
+        diag_fail(d, "%s: cannot create the directory: %s", path, strerror(errno));
 }
 
 void file_make_directory(Diag *d, const char *path)

@@ -66,5 +66,7 @@ void file_sweep(const char *path);
 
 /* Makes a directory where there is none; errors: cannot, or something else has the name. */
 void file_make_directory(Diag *d, const char *path);
+/* Before long work: an error unless `path` is, or can become, a directory to write into. */
+void file_require_place(Diag *d, const char *path);
 
 #endif
