@@ -49,7 +49,10 @@ static Plugin *plugins;
 
 void pipeline_load(Diag *d, const char *so_path)
 {
-    void *so = dlopen(so_path, RTLD_NOW | RTLD_LOCAL);
+    /* without a slash, dlopen would look among the system's libraries */
+    Arena *a = diag_arena(d);
+    void *so = dlopen(strchr(so_path, '/') ? so_path : arena_printf(a, "./%s", so_path),
+                      RTLD_NOW | RTLD_LOCAL);
     if (!so) diag_fail(d, "can't load the plugin: %s", dlerror());
     const Pass *passes = dlsym(so, "rtc_passes");
     if (!passes) diag_fail(d, "%s has no `const Pass rtc_passes[]`", so_path);

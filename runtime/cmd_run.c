@@ -11,10 +11,16 @@ typedef VEC(StEntry) Entries;
 static Executable *compile(Command *c, Session *s, const StFile *in)
 {
     const char **given = NEW_N(c->arena, const char *, in->n + 1);
-    for (int i = 0; i < in->n; i++) given[i] = in->tensors[i].name;
+    InputShape *shapes = NEW_N(c->arena, InputShape, in->n + 1);
+    for (int i = 0; i < in->n; i++) {
+        const StTensor *t = &in->tensors[i];
+        given[i] = t->name;
+        shapes[i] = (InputShape){t->name, t->rank, t->shape};
+    }
     return session_compile(s, &(SessionCompile){
         .training = options_given(c->options, OPTION_training),
-        .want_grad = options_given(c->options, OPTION_grad), .given = given, .ngiven = in->n});
+        .want_grad = options_given(c->options, OPTION_grad), .given = given, .ngiven = in->n,
+        .shapes = shapes, .nshapes = in->n});
 }
 
 /* Inputs that the program reads; the others (of outputs that can't be computed) change nothing. */
@@ -197,6 +203,15 @@ static int check_expected(Command *c, const Entries *got, const StFile *wanted)
 }
 
 /* ---- the command ---- */
+
+static void load_params(Command *c, Session *s, const char *path)
+{
+    checkpoint_load(c->diag, path, s, NULL);
+    const char *broken = checkpoint_broken(s->store);
+    if (broken)
+        diag_warn(c->diag, NO_LOC, "%s: `%s` has values that are not finite (NaN or infinity)",
+                  path, broken);
+}
 
 static void release_file(void *file) { st_close(file); }
 

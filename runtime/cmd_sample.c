@@ -3,6 +3,7 @@
  * The model is a run directory, or a model file, which then has the parameters it would begin
  * training with.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "runtime/command.h"
@@ -11,6 +12,7 @@
 
 /* Tokens below 256 are bytes of UTF-8; a model with more tokens speaks in numbers. */
 typedef struct {
+    Diag *diag;
     bool bytes;
     Utf8 utf8;
     Str out;
@@ -20,7 +22,8 @@ static void print_held(Printer *p)
 {
     if (p->out.n) fwrite(p->out.s, 1, p->out.n, stdout);
     p->out.n = 0;
-    fflush(stdout);
+    if (fflush(stdout) != 0)
+        diag_fail(p->diag, "cannot write the output: %s", strerror(errno));
 }
 
 static void print_token(void *ctx, int32_t token)
@@ -87,7 +90,7 @@ int cmd_sample(Command *c)
     Session *s = open_model(c, o->arguments[0], &time);
     int64_t tokens = session_option(s, "num_tokens", 256);
     int64_t context = session_option(s, "max_seq_len", time ? time : 1024);
-    Printer p = {.bytes = tokens <= 256, .out = {.arena = c->arena}};
+    Printer p = {.diag = c->diag, .bytes = tokens <= 256, .out = {.arena = c->arena}};
     const char *text = options_text(o, OPTION_prompt);
     GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens), .context = context,
                          .stop = c->stop, .emit = print_token, .ctx = &p,

@@ -40,10 +40,29 @@ const char *command_library(Arena *a)
     return is_file(RTC_MODELS_DIR) ? RTC_MODELS_DIR : NULL;
 }
 
+/* What surely is no model is called by its name. */
+static const char *require_text(Command *c, const char *path)
+{
+    static const char ir[] = "rtc-ir ";
+    char head[sizeof ir] = "";
+    FileKind kind = file_kind(path);
+    if (kind == FILE_TEXT) {
+        FILE *f = fopen(path, "rb");
+        if (f && !fgets(head, sizeof head, f)) head[0] = 0;
+        if (f) fclose(f);
+        if (!strcmp(head, ir))
+            diag_fail(c->diag, "%s is a graph, as `rtc opt` writes it, and no model\n"
+                               "hint: `rtc opt` reads it; elsewhere a model (.rt) is needed", path);
+    }
+    if (kind != FILE_TEXT && kind != FILE_BINARY && kind != FILE_MISSING && kind != FILE_EMPTY)
+        diag_fail(c->diag, "%s is no model: this is %s", path, file_kind_name(kind));
+    return path;
+}
+
 const char *command_model(Command *c, const char *path)
 {
     static const char folder[] = "models/";
-    if (is_file(path)) return path;
+    if (is_file(path)) return require_text(c, path);
     const char *library = command_library(c->arena);
     const char *name = path;
     if (!strncmp(name, folder, sizeof folder - 1)) name += sizeof folder - 1;

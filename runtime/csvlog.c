@@ -56,6 +56,7 @@ static void prepare(Diag *d, const char *path, const char *header, int64_t resum
                      "move the file away to begin a new log",
                   path, header, (int)strcspn(text, "\n"), text);
     }
+    csvlog_read(d, a, path);                 /* whole, or an error that says where it isn't */
     size_t keep = kept_bytes(text, n, resume_step);
     if (keep < bytes) file_save(d, path, text, keep);
 }
@@ -131,6 +132,7 @@ static void read_header(Arena *a, CsvTable *t, char *line)
 
 CsvTable csvlog_read(Diag *d, Arena *a, const char *path)
 {
+    static const char away[] = "move the file away to begin a new log";
     CsvTable t = {0};
     int lines = 0;
     char *text = file_read(d, a, path, LONGEST_LOG, NULL), *at = text;
@@ -147,12 +149,13 @@ CsvTable csvlog_read(Diag *d, Arena *a, const char *path)
         for (char *cell, *after; (cell = next_cell(&at)); n++) {
             double x = strtod(cell, &after);
             if (*after || n >= t.ncolumns) {
-                diag_fail(d, "%s:%d: `%.40s` is not expected here", path, t.nrows + 1, cell);
+                diag_fail(d, "%s:%d: `%.40s` is not expected here\n%s", path, t.nrows + 1, cell,
+                          away);
             }
             row[n] = *cell ? x : CSVLOG_NONE;
         }
         if (n < t.ncolumns) {
-            diag_fail(d, "%s:%d: %d of %d cells", path, t.nrows + 1, n, t.ncolumns);
+            diag_fail(d, "%s:%d: %d of %d cells\n%s", path, t.nrows + 1, n, t.ncolumns, away);
         }
     }
     return t;

@@ -31,7 +31,7 @@ static void open_llmc(Opener *o, DataFile *f, const FileMap *m)
                   f->path, m->bytes, LLMC_HEADER);
     }
     uint32_t version = u32_at(m->p + 4), n = u32_at(m->p + 8);
-    if (u32_at(m->p) == LLMC_MAGIC_LLAMA3 || version != 1) {
+    if (u32_at(m->p) != LLMC_MAGIC || version != 1) {
         diag_fail(o->d, "%s: llm.c token file of magic %u, version %u\n"
                         "rtc reads magic %d, version 1 (uint16 tokens)",
                   f->path, u32_at(m->p), version, LLMC_MAGIC);
@@ -47,7 +47,8 @@ static void open_llmc(Opener *o, DataFile *f, const FileMap *m)
 static void open_tokens(Opener *o, DataFile *f, const FileMap *m)
 {
     uint32_t magic = m->bytes >= 4 ? u32_at(m->p) : 0;
-    if (magic == LLMC_MAGIC || magic == LLMC_MAGIC_LLAMA3) {
+    bool sized = m->bytes > LLMC_HEADER && LLMC_HEADER + 2ull * u32_at(m->p + 8) == m->bytes;
+    if (magic == LLMC_MAGIC || magic == LLMC_MAGIC_LLAMA3 || sized) {
         open_llmc(o, f, m);
     } else {
         if (m->bytes % 2) {
@@ -73,6 +74,8 @@ static void refuse_wrong_kind(Opener *o, const char *path)
         diag_fail(o->d, "%s: this is %s; a text or a .bin token file is needed", path,
                   file_kind_name(file_kind(path)));
     case FILE_HTML:
+        if (is_token_file(path))
+            diag_fail(o->d, "%s: this is %s, not a token file", path, file_kind_name(FILE_HTML));
         diag_warn(o->d, NO_LOC, "%s: this is an HTML page; it is read as text, tags included",
                   path);
         break;

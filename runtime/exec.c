@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "runtime/device.h"
+#include "runtime/shapes.h"
 
 double seconds_now(void)
 {
@@ -96,106 +97,19 @@ static int input_named(const Executable *e, const char *name)
     diag_fail(e->diag, "the program reads no input `%s`", name);
 }
 
-static const char *shape_text(const Executable *e, int rank, const int64_t *shape)
+static GivenShape given_shape(const Executable *e, const InputShape *in)
 {
-    Str s = {.arena = e->arena};
-    str_add(&s, "[");
-    for (int i = 0; i < rank; i++) str_printf(&s, "%s%" PRId64, i ? ", " : "", shape[i]);
-    str_add(&s, "]");
-    return s.s;
-}
-
-static const char *space_text(const Executable *e, const Space *sp)
-{
-    Str s = {.arena = e->arena};
-    str_add(&s, "[");
-    for (int i = 0; i < sp->n; i++)
-        str_printf(&s, "%s%s", i ? ", " : "", ix_text(e->unit->graph, sp->ext[i]));
-    str_add(&s, "]");
-    return s.s;
-}
-
-/* Does every free dimension in `ext` but at most one have a size? That one, or -1; -2: more. */
-static int one_unknown(const Ix *ext, const int64_t *dims)
-{
-    int unknown = -1;
-    for (int i = 0; i < ext->nterm; i++)
-        for (int k = 0; k < ext->t[i].n; k++) {
-            const Atom *f = ext->t[i].f[k];
-            if (f->kind != AT_SYM) return -2;
-            if (dims[f->id]) continue;
-            if (unknown >= 0 && unknown != f->id) return -2;
-            unknown = f->id;
-        }
-    return unknown;
-}
-
-/* The value of the unknown for which ext is `size`, by trying: ext is linear in it if two steps are
- * equal. */
-static int64_t solve_linear(const Ix *ext, int unknown, int64_t *dims, int64_t size)
-{
-    int64_t at[3], save = dims[unknown];
-    for (int k = 0; k < 3; k++) {
-        dims[unknown] = k + 1;
-        at[k] = ix_eval(ext, &(IxEnv){.syms = dims});
-    }
-    dims[unknown] = save;
-    int64_t step = at[1] - at[0];
-    if (step == 0 || at[2] - at[1] != step || (size - at[0]) % step != 0) return 0;
-    return (size - at[0]) / step + 1;
-}
-
-static void check_rank(const Executable *e, const char *name, const Space *sp, int rank,
-                       const int64_t *shape)
-{
-    if (rank != sp->n)
-        diag_fail(e->diag, "input `%s` has %d axes\nexpected: %s\nfound: %s", name, rank,
-                  space_text(e, sp), shape_text(e, rank, shape));
+    return (GivenShape){in->name, e->input[input_named(e, in->name)].space, in->rank, in->shape};
 }
 
 void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
 {
-    memset(dims, 0, sizeof *dims * (size_t)exec_ndims(e));
-    for (bool again = true; again;) {
-        again = false;
-        for (int i = 0; i < n; i++) {
-            const Space *sp = e->input[input_named(e, in[i].name)].space;
-            check_rank(e, in[i].name, sp, in[i].rank, in[i].shape);
-            for (int k = 0; k < sp->n; k++) {
-                int unknown = one_unknown(sp->ext[k], dims);
-                int64_t v =
-                    unknown < 0 ? 0 : solve_linear(sp->ext[k], unknown, dims, in[i].shape[k]);
-                if (v > 0) dims[unknown] = v, again = true;
-            }
-        }
-    }
-    for (int i = 0; i < n; i++) {
-        const Space *sp = e->input[input_named(e, in[i].name)].space;
-        for (int k = 0; k < sp->n; k++)
-            if (one_unknown(sp->ext[k], dims) == -1 &&
-                ix_eval(sp->ext[k], &(IxEnv){.syms = dims}) != in[i].shape[k])
-                diag_fail(e->diag,
-                          "input `%s` has the wrong size along axis %d\nexpected: %s\nfound: %s",
-                          in[i].name, k, space_text(e, sp), shape_text(e, in[i].rank, in[i].shape));
-    }
+    GivenShape *given = NEW_N(e->arena, GivenShape, n + 1);
+    for (int i = 0; i < n; i++) given[i] = given_shape(e, &in[i]);
+    shapes_solve(e->unit->graph, e->arena, given, n, dims);
 }
 
 /* ---- instances ---- */
-
-static void check_sizes(Executable *e, const int64_t *dims)
-{
-    Graph *g = e->unit->graph;
-    for (int i = 0; i < g->syms.n; i++)
-        if (dims[i] < 1 || dims[i] > INT32_MAX)
-            diag_fail(e->diag, "the size `%s` is %" PRId64 "; sizes lie in 1..%d",
-                      g->syms.v[i].name, dims[i], INT32_MAX);
-    for (int i = 0; i < g->checks.n; i++) {
-        const Check *c = &g->checks.v[i];
-        if (c->kind != CHECK_EQ0 && c->kind != CHECK_GE0) continue;
-        int64_t v = ix_eval(c->ix, &(IxEnv){.syms = dims});
-        if (c->kind == CHECK_EQ0 ? v != 0 : v < 0) check_failed(e, c);
-    }
-}
 
 static void place_inputs(Instance *in)
 {
@@ -240,7 +154,7 @@ Instance *exec_instance(Executable *e, const int64_t *dims)
     size_t bytes = sizeof *dims * (size_t)exec_ndims(e);
     for (Instance *in = e->instances; in; in = in->next)
         if (!memcmp(in->dims, dims, bytes)) return in;
-    check_sizes(e, dims);
+    shapes_check(e->unit->graph, e->arena, dims);
     Instance *in = NEW(e->arena, Instance);
     in->e = e, in->arena = e->arena;
     in->dims = arena_copy(e->arena, dims, bytes);
@@ -280,13 +194,14 @@ void exec_input(Instance *in, const char *name, DType dt, int rank, const int64_
     int i = input_named(e, name);
     InputInfo *info = &e->input[i];
     InputData *d = &in->input[i];
-    check_rank(e, name, info->space, rank, shape);
+    Graph *g = e->unit->graph;
+    shapes_require_rank(g, e->arena, &(GivenShape){name, info->space, rank, shape});
     for (int k = 0; k < rank; k++)
         if (shape[k] != d->shape[k])
             diag_fail(e->diag,
                       "input `%s` has the wrong size along axis %d\nexpected: %s = %s\nfound: %s",
-                      name, k, space_text(e, info->space), shape_text(e, rank, d->shape),
-                      shape_text(e, rank, shape));
+                      name, k, shapes_space_text(g, e->arena, info->space),
+                      shapes_text(e->arena, rank, d->shape), shapes_text(e->arena, rank, shape));
     if (dt == DT_FLOAT && info->dt != DT_FLOAT)
         diag_fail(e->diag, "input `%s` takes %s values\nfound: float", name, type_name[info->dt]);
     input_convert(d->data, info->dt, data, dt, d->count);
@@ -309,7 +224,7 @@ void exec_run(Instance *in, const RunOptions *o)
     for (int i = 0; i < e->ninput; i++)
         if (!in->input[i].set)
             diag_fail(e->diag, "input `%s` %s isn't given", e->input[i].name,
-                      space_text(e, e->input[i].space));
+                      shapes_space_text(e->unit->graph, e->arena, e->input[i].space));
     e->device->run(in, o);
     if (e->store) e->store->micro_steps++;
     in->runs++;

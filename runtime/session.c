@@ -1,5 +1,6 @@
 /* session.c: see session.h. */
 #include "runtime/session.h"
+#include "runtime/shapes.h"
 
 /* ---- what a program has ---- */
 
@@ -203,6 +204,10 @@ static const char **absent_inputs(Session *s, const SessionCompile *c, int *n)
 
 static void check_outputs(Session *s, const SessionCompile *c, const Program *p)
 {
+    for (int k = 0; c->want_grad && k < p->missing.n; k++)
+        if (!strcmp(p->missing.v[k].output, "loss"))
+            diag_fail(s->diag, "a gradient is one of `loss`, which needs the input `%s`\n"
+                               "and that isn't given", p->missing.v[k].input);
     for (int i = 0; i < c->noutputs; i++)
         for (int k = 0; k < p->missing.n; k++)
             if (!strcmp(c->outputs[i], p->missing.v[k].output))
@@ -219,6 +224,23 @@ static void add_reports(Session *s, const Program *p, CompileOptions *o)
     for (int i = 0; i < p->reports.n; i++) names[n++] = p->reports.v[i].output;
     o->outputs = names;
     o->noutputs = n;
+}
+
+/* A free dimension that no shape tells is an absent input's. */
+static void check_shapes(Session *s, const SessionCompile *c, Graph *g)
+{
+    GivenShape *given = NEW_N(s->arena, GivenShape, c->nshapes + 1);
+    int64_t *dims = NEW_N(s->arena, int64_t, g->syms.n + 1);
+    int n = 0;
+    for (int i = 0; i < c->nshapes; i++)
+        for (int k = 0; k < g->inputs.n; k++)
+            if (!strcmp(g->inputs.v[k].name, c->shapes[i].name))
+                given[n++] = (GivenShape){c->shapes[i].name, node_shape(g, g->inputs.v[k].node),
+                                          c->shapes[i].rank, c->shapes[i].shape};
+    shapes_solve(g, s->arena, given, n, dims);
+    for (int i = 0; i < g->syms.n; i++)
+        if (!dims[i]) dims[i] = 1;
+    shapes_check(g, s->arena, dims);
 }
 
 Executable *session_compile(Session *s, const SessionCompile *c)
@@ -240,6 +262,7 @@ Executable *session_compile(Session *s, const SessionCompile *c)
     Program *p = load(s, c->training, c->reports, absent, nabsent);
     vec_push(s->arena, &s->compiled, p);
     check_outputs(s, c, p);
+    if (c->nshapes) check_shapes(s, c, p->graph);
     if (c->outputs) add_reports(s, p, &o);
     *keep = exec_compile(s->diag, p, s->store, &o);
     return *keep;
@@ -278,9 +301,10 @@ Executable *session_compile_tokens(Session *s, bool training, int64_t batch, int
     const char *const outputs[] = {"loss", "aux_loss"};
     const char *const *names = session_input(s, "x")->dim;
     int64_t sizes[] = {batch, time};
+    InputShape shapes[] = {{"x", 2, sizes}, {"targets", 2, sizes}};
     return session_compile(s, &(SessionCompile){
         .training = training, .want_grad = training, .reports = !training,
-        .given = given, .ngiven = 2,
+        .given = given, .ngiven = 2, .shapes = shapes, .nshapes = 2,
         .outputs = outputs, .noutputs = session_has_output(s, "aux_loss") ? 2 : 1,
         .sizes = sizes, .size_names = names, .nsizes = 2});
 }

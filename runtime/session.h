@@ -73,6 +73,9 @@ typedef struct {
     const int64_t *sizes;
     const char *const *size_names;
     int nsizes;
+    /* of given inputs, as they will be set: what the model refuses is said before compiling */
+    const InputShape *shapes;
+    int nshapes;
 } SessionCompile;
 
 /* Errors: an input that isn't given and isn't optional, a name that is no input, and the
