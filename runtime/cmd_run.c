@@ -204,15 +204,6 @@ static int check_expected(Command *c, const Entries *got, const StFile *wanted)
 
 /* ---- the command ---- */
 
-static void load_params(Command *c, Session *s, const char *path)
-{
-    checkpoint_load(c->diag, path, s, NULL);
-    const char *broken = checkpoint_broken(s->store);
-    if (broken)
-        diag_warn(c->diag, NO_LOC, "%s: `%s` has values that are not finite (NaN or infinity)",
-                  path, broken);
-}
-
 static void release_file(void *file) { st_close(file); }
 
 static StFile *open_file(Command *c, OptionId option)
