@@ -38,14 +38,14 @@ typedef enum {
     PB_PARAM,
     PB_STATE,
     PB_INPUT, /* read; by name */
-    PB_FRESH, /* one bool: the run's `fresh` */
+    PB_FRESH, /* one bool: does the state of that name take its `init` in this run */
     PB_TEMP,  /* in the arena while live; also what backs a root: see PlanRoot */
     PB_HOST   /* written by a host step, read before launch; never shares its place */
 } PlanBufferClass;
 
 typedef struct {
     PlanBufferClass cls;
-    const char *name; /* PARAM, STATE, INPUT; NULL otherwise */
+    const char *name; /* PARAM, STATE, INPUT, FRESH; NULL otherwise */
     Node *node;       /* whose values it holds; NULL: a copy of a root */
     DType dt;
     int count;       /* index into ints: elements */
@@ -60,8 +60,8 @@ typedef struct {
     DType dt;
     int buf;
     const Space *space;
-    int reached; /* GRAD: a PB_HOST bool buffer that says whether the value isn't trivially 0; -1:
-                    it never is */
+    int reached; /* GRAD: a PB_HOST bool buffer that says whether the value isn't trivially 0;
+                    UPDATE: whether it isn't trivially the old value; -1: it never is */
 } PlanRoot;
 
 /* ---- steps ---- */
@@ -129,6 +129,8 @@ Plan *plan_make(Unit *u);
 typedef struct Reached Reached;
 Reached *reached_new(Graph *g, Arena *a);
 Edge grad_reached(Reached *r, Node *n);
+/* Is an update anything but the state as it was, as a bool known on the host? */
+Edge update_reached(Graph *g, Arena *a, const Root *update);
 
 /* What every kernel's text stands on: math, random numbers, selection (codegen/prelude*.h,
  * ir/rand.h as embedded text). */

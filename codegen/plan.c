@@ -208,7 +208,7 @@ static int new_buffer_of(Planner *pl, Node *n)
         b.cls = PB_INPUT, b.name = leaf_name(n);
         return add_buffer(pl, b, n->space, NULL);
     case OP_fresh:
-        b.cls = PB_FRESH;
+        b.cls = PB_FRESH, b.name = leaf_name(n);
         return add_buffer(pl, b, n->space, NULL);
     default:
         break;
@@ -307,6 +307,12 @@ static int reached_flag(Planner *pl, Reached *r, Node *n)
     return is_true(e) ? -1 : plan_host_value(pl, e);
 }
 
+static int update_flag(Planner *pl, const Root *r)
+{
+    Edge e = update_reached(pl->g, pl->a, r);
+    return edge_is_const(e, 1) ? -1 : plan_host_value(pl, e);
+}
+
 static int copy_root(Planner *pl, const Root *r, int reached)
 {
     PlanBuffer b = {.cls = PB_TEMP, .dt = r->e.node->dt, .root = true};
@@ -342,7 +348,9 @@ static void place_roots(Planner *pl)
     for (int i = 0; i < g->roots.n; i++) {
         const Root *r = &g->roots.v[i];
         if (r->kind == ROOT_INIT) continue;
-        int flag = r->kind == ROOT_GRAD ? reached_flag(pl, reach, r->e.node) : -1;
+        int flag = r->kind == ROOT_GRAD     ? reached_flag(pl, reach, r->e.node)
+                   : r->kind == ROOT_UPDATE ? update_flag(pl, r)
+                                            : -1;
         int buf = r->e.node->op == OP_const ? -1 : plan_buffer_of(pl, r->e.node);
         if (buf < 0 || plan_address(pl, buf, r->e.map) != row_major(g, r->space))
             buf = copy_root(pl, r, flag);

@@ -1,8 +1,8 @@
-/* reached.c: which gradients a run computes at all. Contract: codegen.h.
+/* reached.c: which gradients and updates a run computes at all. Contract: codegen.h.
  *
  * A parameter of a layer that is dropped gets branch(dropped, 0, g) as its gradient: 0 for sure if
  * `dropped` holds. The optimiser must not touch such a parameter, and a 0 that was computed must
- * count as a gradient.
+ * count as a gradient. A state of such a layer gets branch(dropped, state, new) as its update.
  */
 #include "codegen/emit.h"
 
@@ -29,11 +29,10 @@ static Edge either(Reached *r, const Node *n, int i, int k)
                      grad_reached(r, n->args[k].node));
 }
 
-static Edge through_branch(Reached *r, const Node *n)
+static Edge chosen(Reached *r, Edge c, Edge a, Edge b)
 {
     Graph *g = r->g;
-    Edge c = n->args[0], a = grad_reached(r, n->args[1].node), b = grad_reached(r, n->args[2].node);
-    if (is_true(a) && is_true(b)) return a;
+    if (edge_is_const(a, 1) && edge_is_const(b, 1)) return a;
     Edge not = graph_pw1(g, OP_not, r->none, c);
     return graph_pw2(g, OP_or, r->none, graph_pw2(g, OP_and, r->none, c, a),
                      graph_pw2(g, OP_and, r->none, not, b));
@@ -62,7 +61,8 @@ static Edge reached_by(Reached *r, Node *n)
         return graph_pw2(r->g, OP_and, r->none, grad_reached(r, n->args[0].node),
                          grad_reached(r, n->args[1].node));
     case OP_branch:
-        return through_branch(r, n);
+        return chosen(r, n->args[0], grad_reached(r, n->args[1].node),
+                      grad_reached(r, n->args[2].node));
     default:
         return graph_bool(r->g, true);
     }
@@ -76,4 +76,35 @@ Edge grad_reached(Reached *r, Node *n)
     pair_add(r->a, &r->memo, n, NULL, 0, r->seen.n);
     vec_push(r->a, &r->seen, e);
     return e;
+}
+
+/* ---- updates ---- */
+
+static bool reads_in_place(const Edge e)
+{
+    for (int i = 0; i < e.node->rank; i++)
+        if (ix_bare_axis(e.map->ix[i]) != i &&
+            !(ix_is(e.node->space->ext[i], 1) && ix_is(e.map->ix[i], 0)))
+            return false;
+    return true;
+}
+
+static Edge changed(Reached *r, Edge e, const char *state)
+{
+    const Node *n = e.node;
+    if (!reads_in_place(e)) return graph_bool(r->g, true);
+    if (n->op == OP_stop) return changed(r, n->args[0], state);
+    if (n->op == OP_state) return graph_bool(r->g, strcmp(n->attr.leaf.name, state) != 0);
+    if (n->op != OP_branch) return graph_bool(r->g, true);
+    int k = pair_find(&r->memo, n, NULL, 0);
+    if (k >= 0) return r->seen.v[k];
+    Edge c = chosen(r, n->args[0], changed(r, n->args[1], state), changed(r, n->args[2], state));
+    pair_add(r->a, &r->memo, n, NULL, 0, r->seen.n);
+    vec_push(r->a, &r->seen, c);
+    return c;
+}
+
+Edge update_reached(Graph *g, Arena *a, const Root *update)
+{
+    return changed(reached_new(g, a), update->e, update->name);
 }

@@ -294,18 +294,19 @@ static void run_update(Frame *f, const Stmt *s)
     vec_push(b->a, &b->updates, p);
 }
 
-/* The mean of what the calls of this step proposed; a state that no call reached keeps its value.
- */
+/* The mean of what the calls of this step proposed; a state that no call reached keeps its value,
+ * or is what `init` made of it. */
 static Edge mean_of(Builder *b, Var *v)
 {
     Graph *g = b->g;
     const Space *point = space_make(g, 0, NULL);
     Edge sum = graph_float(g, 0), count = graph_float(g, 0), any = graph_bool(g, false),
-         old = edge_identity(g, v->node);
+         old = value_edge(b, v->value, DT_FLOAT, v->loc);
     int n = 0;
     const Proposal *only = NULL;
     for (int i = 0; i < b->updates.n; i++)
         if (b->updates.v[i].var == v) n++, only = &b->updates.v[i];
+    if (!n) return old;
     if (n == 1 && only->always) return value_edge(b, only->v, DT_FLOAT, only->loc);
     if (n == 1)
         return graph_branch(g, v->shape, only->cond, value_edge(b, only->v, DT_FLOAT, only->loc),
@@ -329,13 +330,14 @@ static Edge mean_of(Builder *b, Var *v)
 
 void finish_updates(Builder *b)
 {
-    for (int i = 0; i < b->updates.n; i++) {
-        const Proposal *p = &b->updates.v[i];
-        bool first = true;
-        for (int j = 0; j < i; j++) first = first && b->updates.v[j].var != p->var;
-        if (!first) continue;
-        b->g->loc = p->loc;
-        graph_root(b->g, ROOT_UPDATE, p->var->path, mean_of(b, p->var), p->var->shape, p->loc);
+    for (int i = 0; i < b->states.n && b->o->training; i++) {
+        Var *v = b->states.v[i];
+        Loc loc = v->begun != INIT_NONE ? v->loc : NO_LOC;
+        for (int j = b->updates.n; j-- > 0;)
+            if (b->updates.v[j].var == v) loc = b->updates.v[j].loc;
+        if (!loc.file) continue;
+        b->g->loc = loc;
+        graph_root(b->g, ROOT_UPDATE, v->path, mean_of(b, v), v->shape, loc);
     }
 }
 

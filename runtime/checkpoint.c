@@ -38,17 +38,18 @@ static void add_all(Diag *d, Arena *a, Entries *out, const char *prefix, const S
     }
 }
 
-static Entries entries_of(Diag *d, Arena *a, const Session *s, const TrainState *t,
-                          const OptimizerState *o)
+static Entries entries_of(Diag *d, Arena *a, const Session *s, const OptimizerState *o)
 {
     static const uint8_t yes = 1, no = 0;
     const Store *store = s->store;
     Entries all = {0};
     add_all(d, a, &all, "", store->param, store->nparam, store->value);
     add_all(d, a, &all, "", store->state, store->nstate, store->state_value);
-    for (int i = 0; i < s->init_states.n; i++) {
-        const char *name = arena_printf(a, "%s%s", s->init_states.v[i], initted);
-        vec_push(a, &all, (StEntry){.name = name, .dtype = ST_BOOL, .data = t->fresh ? &no : &yes});
+    for (int i = 0; i < store->nstate; i++) {
+        const StoreEntry *e = &store->state[i];
+        const char *name = arena_printf(a, "%s%s", e->name, initted);
+        if (!e->init) continue;
+        vec_push(a, &all, (StEntry){.name = name, .dtype = ST_BOOL, .data = e->fresh ? &no : &yes});
     }
     if (!o) return all;
     if (o->m) add_all(d, a, &all, m_prefix, store->param, store->nparam, o->m);
@@ -73,7 +74,7 @@ void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainSta
                      const OptimizerState *o)
 {
     Arena *a = scratch(d);
-    Entries all = entries_of(d, a, s, t, o);
+    Entries all = entries_of(d, a, s, o);
     StMeta meta[] = {
         {"rtc.model", s->program->model},
         {"rtc.options", option_lines(a, s->program)},
@@ -185,18 +186,17 @@ static void refuse_unknown(Loader *l, bool training)
                   left, l->file->path, l->s->program->model, one);
 }
 
-/* States have taken their `init` if the file says so, or has their value and says nothing. */
-static bool is_fresh(Loader *l)
+/* A state has taken its `init` if the file says so, or has its value and says nothing. */
+static void load_fresh(Loader *l)
 {
-    for (int i = 0; i < l->s->init_states.n; i++) {
-        const char *name = l->s->init_states.v[i];
-        const StTensor *t = st_find(l->file, arena_printf(l->a, "%s%s", name, initted));
-        if (!t && !st_find(l->file, name)) return true;
-        uint8_t yes = 1;
-        if (t && t->count == 1) st_read_bool(t, &yes);
-        if (!yes) return true;
+    Store *store = l->s->store;
+    for (int i = 0; i < store->nstate; i++) {
+        StoreEntry *e = &store->state[i];
+        const StTensor *t = st_find(l->file, arena_printf(l->a, "%s%s", e->name, initted));
+        uint8_t taken = st_find(l->file, e->name) != NULL;
+        if (t && t->count == 1) st_read_bool(t, &taken);
+        e->fresh = e->init && !taken;
     }
-    return false;
 }
 
 static const char *meta(const Loader *l, const char *key)
@@ -261,7 +261,7 @@ TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState
                      "those that it was made with",
                   path, s->program->model, "tensor", "in the file", "in the model", l.rows.s,
                   l.bad > 20 ? arena_printf(a, "  and %d more\n", l.bad - 20) : "");
-    t.fresh = is_fresh(&l);
+    load_fresh(&l);
     diag_undefer(d);
     st_close(file);
     drop_scratch(d, a);

@@ -21,13 +21,12 @@ typedef struct {
     uint64_t taken;                  /* training windows drawn */
     int64_t skipped;
     double best;                     /* lowest validation loss; HUGE_VAL: none yet */
-    bool fresh;                      /* the states have not taken their `init` */
 } TrainState;
 
 /* Errors: as st_write. */
 void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainState *t,
                      const OptimizerState *o);
-/* Fills s->store. o NULL: parameters and states only, where states may be missing, and those of
+/* Fills s->store, and says which of its states are fresh. o NULL: parameters and states only, where states may be missing, and those of
  * layers that aren't kept may be there, with a warning; else everything has to be there. Errors:
  * as st_open; a table of the tensors that are missing, unknown or of another shape. The store may
  * have changed then. */

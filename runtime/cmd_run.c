@@ -220,16 +220,15 @@ int cmd_run(Command *c)
     Diag *d = c->diag;
     StFile *in = open_file(c, OPTION_in), *wanted = open_file(c, OPTION_expect);
     Session *s = command_open(c, o->arguments[0]);
-    bool fresh = true;
     if (options_given(o, OPTION_params))
-        fresh = checkpoint_load(d, options_text(o, OPTION_params), s, NULL).fresh;
+        checkpoint_load(d, options_text(o, OPTION_params), s, NULL);
     Executable *e = compile(c, s, in);
     Instance *instance = set_inputs(c, s, e, in);
     say_warnings(c);
     say_compiled(c, e, instance);
     store_begin(s->store);
     exec_run(instance, &(RunOptions){
-        .seed = command_seed(c), .fresh = fresh && options_given(o, OPTION_training)});
+        .seed = command_seed(c), .fresh = options_given(o, OPTION_training)});
     Entries all = collect(c, s, e, instance);
     if (options_given(o, OPTION_run_out))
         st_write(d, options_text(o, OPTION_run_out), all.v, all.n, NULL, 0);

@@ -77,9 +77,12 @@ struct Instance {
 /* Roots of the compiled graph (without INIT), in the order of in->root. */
 int exec_nroots(const Executable *e);
 RootKind exec_root(const Executable *e, int i, const char **name, const Space **space, DType *dt);
-/* Adds what a run gave to the Store; reached: the gradient isn't trivially 0. */
+/* Does the state take its `init` in a run? */
+bool store_is_fresh(Store *s, const char *name, const RunOptions *o);
+/* Adds what a run gave to the Store; reached: the gradient isn't trivially 0, the update not
+ * trivially the old value. */
 void store_add_grad(Store *s, const char *name, const float *g, int64_t n, bool reached);
-void store_add_update(Store *s, const char *name, const void *v);
+void store_add_update(Store *s, const char *name, const void *v, bool reached);
 /* An error message for a failed check, with its place. */
 RTC_NORETURN void check_failed(Executable *e, const Check *c);
 

@@ -75,7 +75,6 @@ typedef struct {
     int64_t *pieces, *chunk; /* by step: units of work, and how many are taken at once */
     ProductCall *product;    /* by step */
     atomic_llong *next;      /* by step: first unit not taken */
-    unsigned char fresh;
 } Placed;
 
 /* ---- preparing ---- */
@@ -170,7 +169,7 @@ static void place_buffers(Instance *in, Placed *pl)
         if (b->cls == PB_HOST)
             pl->home[i] = arena_alloc(e->arena, bytes + 64);
         else if (b->cls == PB_FRESH)
-            pl->home[i] = &pl->fresh;
+            pl->home[i] = NEW(e->arena, bool);
         else if (b->cls != PB_TEMP)
             pl->home[i] = leaf_home(in, b);
         if (b->cls != PB_TEMP || b->first < 0 || pl->grad[i]) continue;
@@ -408,7 +407,8 @@ static void collect(Instance *in, const Placed *pl)
         if (r->kind == ROOT_GRAD && store_param(e->store, r->name))
             store_add_grad(e->store, r->name, at, in->root[i].count,
                            r->reached < 0 || flag_of(pl, r->reached));
-        if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, at);
+        if (r->kind == ROOT_UPDATE)
+            store_add_update(e->store, r->name, at, r->reached < 0 || flag_of(pl, r->reached));
     }
 }
 
@@ -418,7 +418,9 @@ static void run(Instance *in, const RunOptions *o)
     const Plan *p = in->e->plan;
     Cpu *c = in->e->dev;
     bind(in, pl);
-    pl->fresh = o->fresh;
+    for (int i = 0; i < p->buffers.n; i++)
+        if (p->buffers.v[i].cls == PB_FRESH)
+            *(bool *)pl->home[i] = store_is_fresh(in->e->store, p->buffers.v[i].name, o);
     Team t = {.in = in, .pl = pl, .o = o, .threads = 1};
     for (int i = 0; i < p->host_steps; i++)
         if (runs(pl, &p->steps.v[i])) do_step(&t, i, c->scratch.p);

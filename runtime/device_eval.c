@@ -3,14 +3,16 @@
 
 #include "runtime/compile.h"
 
-/* By root: the condition under which it is reached (gradients). */
+/* By root: the condition under which it is reached (gradients, updates). */
 static void prepare(Executable *e, const CompileOptions *o)
 {
     (void)o;
     Graph *g = e->unit->graph;
     Reached *r = reached_new(g, e->arena);
     Edge *when = NEW_N(e->arena, Edge, g->roots.n + 1);
-    for (int i = 0; i < g->roots.n; i++) when[i] = grad_reached(r, g->roots.v[i].e.node);
+    for (int i = 0; i < g->roots.n; i++)
+        when[i] = g->roots.v[i].kind == ROOT_UPDATE ? update_reached(g, e->arena, &g->roots.v[i])
+                                                    : grad_reached(r, g->roots.v[i].e.node);
     e->dev = when;
 }
 
@@ -75,6 +77,25 @@ static void set_leaves(Instance *in, Eval *ev, Arena *a)
     }
 }
 
+/* `fresh` is asked state by state. */
+static void set_fresh(const Executable *e, Eval *ev, const RunOptions *o)
+{
+    const Graph *g = e->unit->graph;
+    for (int i = 0; i < g->nodes.n; i++) {
+        const Node *n = g->nodes.v[i];
+        if (n->op != OP_fresh) continue;
+        uint8_t fresh = store_is_fresh(e->store, n->attr.leaf.name, o);
+        eval_set(ev, n, &(Tensor){.dt = DT_BOOL, .count = 1, .data = &fresh});
+    }
+}
+
+static bool is_reached(const Executable *e, Eval *ev, int root)
+{
+    Edge when = ((const Edge *)e->dev)[root];
+    Tensor t = eval_edge(ev, when, space_make(e->unit->graph, 0, NULL));
+    return ((const uint8_t *)t.data)[0];
+}
+
 static void run(Instance *in, const RunOptions *o)
 {
     Executable *e = in->e;
@@ -82,9 +103,10 @@ static void run(Instance *in, const RunOptions *o)
     if (!a) diag_oom(e->diag);
     arena_on_oom(a, diag_oom, e->diag);
     diag_defer(e->diag, (void (*)(void *))arena_free, a);
-    Eval *ev = eval_new(e->unit->graph, in->dims, o->seed, o->step, o->fresh);
+    Eval *ev = eval_new(e->unit->graph, in->dims, o->seed, o->step, false);
     diag_defer(e->diag, (void (*)(void *))eval_free, ev);
     set_leaves(in, ev, a);
+    set_fresh(e, ev, o);
     eval_checks(ev);
     for (int i = 0; i < exec_nroots(e); i++) {
         const Root *r = &e->unit->graph->roots.v[i];
@@ -96,13 +118,10 @@ static void run(Instance *in, const RunOptions *o)
         Value *v = &in->root[i];
         v->data = in->root_data[i];
         if (!e->store) continue;
-        if (r->kind == ROOT_GRAD && store_param(e->store, r->name)) {
-            Tensor reached =
-                eval_edge(ev, ((const Edge *)e->dev)[i], space_make(e->unit->graph, 0, NULL));
-            store_add_grad(e->store, r->name, v->data, v->count,
-                           ((const uint8_t *)reached.data)[0]);
-        }
-        if (r->kind == ROOT_UPDATE) store_add_update(e->store, r->name, v->data);
+        if (r->kind == ROOT_GRAD && store_param(e->store, r->name))
+            store_add_grad(e->store, r->name, v->data, v->count, is_reached(e, ev, i));
+        if (r->kind == ROOT_UPDATE)
+            store_add_update(e->store, r->name, v->data, is_reached(e, ev, i));
     }
     diag_undefer(e->diag);
     eval_free(ev);

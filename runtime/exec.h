@@ -29,6 +29,9 @@ typedef struct {
     int64_t offset; /* of the first element in the flat array; a multiple of 16 */
     bool reached;   /* param: its gradient was computed since store_begin. state: it has an update
                        since */
+    int proposals;  /* state: how many updates since store_begin */
+    bool init;      /* state: the program has an `init` for it ... */
+    bool fresh;     /* ... which no committed step has taken yet */
 } StoreEntry;
 
 /* Flat arrays of 4-byte elements; between entries there is padding that is 0 (also in grad). An int
@@ -57,7 +60,8 @@ StoreEntry *store_param(Store *s, const char *name); /* NULL if there is none */
 StoreEntry *store_state(Store *s, const char *name);
 /* Starts a step: gradients and updates of the coming runs are summed from 0, nothing is reached. */
 void store_begin(Store *s);
-/* state = mean of the updates proposed since store_begin, for states that have one. */
+/* state = mean of the updates proposed since store_begin, for states that have one; of one that was
+ * fresh the first: what several `init`s drew has no mean. It isn't fresh then. */
 void store_commit(Store *s);
 
 /* ---- compiling ---- */
@@ -126,7 +130,7 @@ void *exec_input_data(Instance *in, const char *name, DType *dt, int64_t *count)
 
 typedef struct {
     uint64_t seed, step;
-    bool fresh;   /* the first training step: states take their `init` */
+    bool fresh;   /* states that are fresh (see Store) take their `init` */
     bool profile; /* time every step: exec_profile */
 } RunOptions;
 /* Errors: an input that wasn't set; a check on values fails (with its .rt place). The Store is then

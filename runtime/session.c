@@ -72,14 +72,8 @@ static Program *load(Session *s, bool training, bool reports, const char *const 
 
 static void describe(Session *s)
 {
-    Graph *g = s->program->graph;
     s->inputs = program_inputs(s->arena, s->program);
     s->outputs = program_outputs(s->arena, s->program);
-    for (int i = 0; i < g->nodes.n; i++) {
-        const Node *n = g->nodes.v[i];
-        if (n->op == OP_fresh)
-            vec_push(s->arena, &s->init_states, arena_strdup(s->arena, n->attr.leaf.name));
-    }
 }
 
 static void close_deferred(void *session) { session_close(session); }

@@ -44,7 +44,6 @@ typedef struct {
     Program *program;
     VEC(Program *) compiled;
     ValueInfos inputs, outputs;
-    VEC(const char *) init_states;   /* states that take an `init` in the first training step */
     Store *store;
     Executable *train, *eval;        /* NULL until compiled */
 } Session;

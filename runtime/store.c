@@ -32,6 +32,16 @@ static int64_t fill_entry(Store *s, StoreEntry *e, const Named *n, int64_t at)
     return at + (e->count + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+static void find_inits(Store *s, const Graph *g)
+{
+    for (int i = 0; i < g->nodes.n; i++) {
+        if (g->nodes.v[i]->op != OP_fresh) continue;
+        StoreEntry *e = store_state(s, g->nodes.v[i]->attr.leaf.name);
+        if (!e) diag_bug(s->diag, "`%s` isn't a state", g->nodes.v[i]->attr.leaf.name);
+        e->init = e->fresh = true;
+    }
+}
+
 Store *store_new(Diag *d, const Program *p)
 {
     Arena *a = arena_new();
@@ -47,6 +57,7 @@ Store *store_new(Diag *d, const Program *p)
         s->param_total = fill_entry(s, &s->param[i], &g->params.v[i], s->param_total);
     for (int i = 0; i < s->nstate; i++)
         s->state_total = fill_entry(s, &s->state[i], &g->states.v[i], s->state_total);
+    find_inits(s, g);
     s->value = zeros(s, s->param_total);
     s->state_value = zeros(s, s->state_total);
     s->state_next = zeros(s, s->state_total);
@@ -119,7 +130,7 @@ void store_begin(Store *s)
 {
     s->micro_steps = 0;
     for (int i = 0; i < s->nparam; i++) s->param[i].reached = false;
-    for (int i = 0; i < s->nstate; i++) s->state[i].reached = false;
+    for (int i = 0; i < s->nstate; i++) s->state[i].reached = false, s->state[i].proposals = 0;
 }
 
 static size_t element_bytes(DType dt) { return dt == DT_BOOL ? 1 : 4; }
@@ -131,9 +142,10 @@ void store_commit(Store *s)
         float *v = s->state_value + e->offset, *next = s->state_next + e->offset;
         if (!e->reached) continue;
         if (e->dt == DT_FLOAT)
-            for (int64_t i = 0; i < e->count; i++) v[i] = next[i] / (float)s->micro_steps;
+            for (int64_t i = 0; i < e->count; i++) v[i] = next[i] / (float)e->proposals;
         else
             memcpy(v, next, (size_t)e->count * element_bytes(e->dt));
+        e->fresh = false;
     }
 }
 
@@ -152,15 +164,22 @@ void store_add_grad(Store *s, const char *name, const float *g, int64_t n, bool 
         for (int64_t i = 0; i < n; i++) to[i] += g[i];
 }
 
-void store_add_update(Store *s, const char *name, const void *v)
+bool store_is_fresh(Store *s, const char *name, const RunOptions *o)
+{
+    const StoreEntry *e = s ? store_state(s, name) : NULL;
+    return e && e->fresh && o->fresh;
+}
+
+void store_add_update(Store *s, const char *name, const void *v, bool reached)
 {
     StoreEntry *e = store_state(s, name);
     if (!e) diag_bug(s->diag, "the update of %s has no place", name);
+    if (!reached || (e->fresh && e->proposals)) return;
     float *to = s->state_next + e->offset;
     const float *from = v;
     if (e->dt != DT_FLOAT || !e->reached)
         memcpy(to, v, (size_t)e->count * element_bytes(e->dt));
     else
         for (int64_t i = 0; i < e->count; i++) to[i] += from[i];
-    e->reached = true;
+    e->reached = true, e->proposals++;
 }

@@ -15,7 +15,7 @@ Trainer *trainer_new(Session *s, const TrainSettings *settings, uint64_t seed, i
     int moments = optimizer_moments(&settings->optimizer);
     *t = (Trainer){.session = s, .settings = *settings, .seed = seed, .steps = steps,
                    .accumulate = accumulate,
-                   .state = {.best = HUGE_VAL, .fresh = true},
+                   .state = {.best = HUGE_VAL},
                    .moments = {.m = zeros(s, moments > 0), .v = zeros(s, moments > 1),
                                .steps = NEW_N(s->arena, int64_t, store->nparam + 1)},
                    .ranges = NEW_N(s->arena, ParamRange, store->nparam + 1)};
@@ -34,7 +34,7 @@ void trainer_begin(Trainer *t)
 void trainer_run(Trainer *t, Instance *in)
 {
     uint64_t draw = (uint64_t)(t->state.step * t->accumulate + t->runs);
-    exec_run(in, &(RunOptions){.seed = t->seed, .step = draw, .fresh = t->state.fresh});
+    exec_run(in, &(RunOptions){.seed = t->seed, .step = draw, .fresh = true});
     double aux = session_scalar(in, "aux_loss", 0);
     t->loss += session_scalar(in, "loss", NAN) - aux;
     t->aux_loss += aux;
@@ -93,7 +93,6 @@ TrainStep trainer_end(Trainer *t)
     optimizer_step(&settings->optimizer, s.rate, scale, t->ranges, store->nparam, store->grad,
                    store->value, &t->moments);
     store_commit(store);
-    t->state.fresh = false;
     t->skipped_in_row = 0;
     t->state.step++;
     return s;

@@ -170,6 +170,7 @@ static void leaves(Test *t, const void *arg)
         root(t, ROOT_UPDATE, "s", graph_leaf(g, OP_state, "s", c->dt, space(t, "wh")), "wh");
         return;
     case OP_fresh:
+        root(t, ROOT_OUTPUT, "old", graph_leaf(g, OP_state, "s", DT_FLOAT, space(t, "wh")), "wh");
         e = at(t, graph_leaf(g, OP_fresh, "s", DT_BOOL, space(t, "")), "", "bnh");
         break;
     case OP_idx: {
