@@ -127,6 +127,7 @@ typedef struct {
     int out;                       /* out axes of the node */
     const int8_t *own_axis;        /* per axis of the node: block axis of the group */
     const Map *pos;                /* the node's axes over space */
+    int last;                      /* private: the node's axis that is contiguous; -1: the last */
     const Ix *const *stride;       /* per out axis of the node; NULL: a block axis of a private */
     const Ix *const *key;          /* scatter: per out axis of the node, over space */
     const Ix *block_pos[MAX_AXES]; /* by block axis of the group: its position; NULL: has it not */
@@ -222,6 +223,8 @@ enum { NO_LANE = -1, TILE_LANE = -2 };
 
 /* The axis of w's space that the innermost loop should run along, or one of the above. */
 int best_lane(Emit *e, const Work *w, double *cost);
+/* The out axis of w's node along which what w reads from memory is most contiguous; -1: none. */
+int best_layout(Emit *e, const Work *w);
 /* An axis that w reads in pieces: as quotient and remainder by *size, a constant that divides it.
  */
 bool find_split(Emit *e, const Work *w, int *axis, int64_t *size);

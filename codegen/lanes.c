@@ -161,6 +161,22 @@ int best_lane(Emit *e, const Work *w, double *cost)
     return best;
 }
 
+int best_layout(Emit *e, const Work *w)
+{
+    Walk k = walk_work(e, w);
+    double least = 0;
+    int best = -1;
+    for (int i = 0; i < w->out; i++) {
+        int axis = ix_bare_axis(w->pos->ix[i]);
+        if (axis < 0 || (w->axis && w->axis[axis] >= 0)) continue;
+        double cost = 1 + START / hinted(e->pl, w->space->ext[axis]);
+        double reads = 1;
+        for (int b = 0; b < k.buffers.n; b++) reads += access_cost(e->g, k.buffers.v[b], axis);
+        if (best < 0 || cost * reads < least) least = cost * reads, best = i;
+    }
+    return best;
+}
+
 /* ---- axes read in pieces ---- */
 
 enum { SMALLEST_PIECE = 16 };

@@ -19,7 +19,7 @@ static void start_works(Emit *e, const WorkList *wl)
 {
     for (int i = 0; i < wl->n; i++) {
         Work *w = &wl->w[i];
-        w->out = w->rank, w->own_axis = w->axis;
+        w->out = w->rank, w->own_axis = w->axis, w->last = -1;
         w->pos = map_identity(e->g, w->rank);
         if (w->op == OP_scat) w->key = w->node->attr.key;
         for (int k = 0; w->axis && k < w->rank; k++)
@@ -39,10 +39,12 @@ static void lay_out_private(Emit *e, const WorkList *wl)
         Private p = {.node = w->node, .axis = w->own_axis, .number = e->priv.n};
         const Ix *size = lanes;
         p.scalar = e->tile < 0;
-        for (int k = w->out - 1; k >= 0; k--) {
-            if (w->own_axis && w->own_axis[k] >= 0) continue;
-            p.stride[k] = size, p.scalar = false;
-            size = ix_mul(g, size, w->node->space->ext[k]);
+        for (int k = w->out; k >= 0; k--) { /* w->last first, then the others from the last on */
+            int axis = k == w->out ? w->last : k;
+            if (axis < 0 || (k < w->out && k == w->last)) continue;
+            if (w->own_axis && w->own_axis[axis] >= 0) continue;
+            p.stride[axis] = size, p.scalar = false;
+            size = ix_mul(g, size, w->node->space->ext[axis]);
         }
         p.count = ix_add(g, ix_sub(g, size, lanes), ix_const(g, 1));
         p.bytes = ix_scale(g, size, 4);
@@ -188,6 +190,8 @@ Step loops_step(Planner *pl, const WorkList *given, Loc loc)
     start_works(&e, wl);
     lay_out_private(&e, wl);
     split_axes(&e, wl);
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].buf < 0) wl->w[i].last = best_layout(&e, &wl->w[i]);
     choose_tile(&e, wl);
     Str positions = {.arena = a};
     emit_positions(&e, &positions);
