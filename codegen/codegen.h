@@ -66,10 +66,12 @@ typedef struct {
 
 /* ---- steps ---- */
 
+enum { MAX_BATCH = 8 };
+
 /* C = alpha * A B per batch; element strides, all indices into ints. A is m x k, B is k x n. */
 typedef struct {
     double alpha;
-    int batch[MAX_AXES], a_batch[MAX_AXES], b_batch[MAX_AXES], c_batch[MAX_AXES];
+    int batch[MAX_BATCH], a_batch[MAX_BATCH], b_batch[MAX_BATCH], c_batch[MAX_BATCH];
     int nbatch;
     int m, n, k;
     int a_m, a_k, b_k, b_n, c_m, c_n;

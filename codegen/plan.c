@@ -310,7 +310,7 @@ static int reached_flag(Planner *pl, Reached *r, Node *n)
 static int update_flag(Planner *pl, const Root *r)
 {
     Edge e = update_reached(pl->g, pl->a, r);
-    return edge_is_const(e, 1) ? -1 : plan_host_value(pl, e);
+    return is_true(e) ? -1 : plan_host_value(pl, e);
 }
 
 static int copy_root(Planner *pl, const Root *r, int reached)

@@ -44,6 +44,7 @@ static bool has_unit(Planner *pl, const Ix *s, const Ix *t, const Ix *es, const 
 bool product_step(Planner *pl, const Group *gr, Step *out)
 {
     const Product *pr = &gr->product;
+    if (pr->nbatch > MAX_BATCH) return false;
     Node *n = gr->members.v[0].node;
     const Space *sp = n->space;
     int a = plan_buffer_of(pl, pr->a.node), b = plan_buffer_of(pl, pr->b.node),

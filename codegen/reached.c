@@ -32,7 +32,7 @@ static Edge either(Reached *r, const Node *n, int i, int k)
 static Edge chosen(Reached *r, Edge c, Edge a, Edge b)
 {
     Graph *g = r->g;
-    if (edge_is_const(a, 1) && edge_is_const(b, 1)) return a;
+    if (is_true(a) && is_true(b)) return a;
     Edge not = graph_pw1(g, OP_not, r->none, c);
     return graph_pw2(g, OP_or, r->none, graph_pw2(g, OP_and, r->none, c, a),
                      graph_pw2(g, OP_and, r->none, not, b));

@@ -39,11 +39,9 @@ static void block_grow(Diag *d, Block *b, size_t bytes, const char *what)
     block_free(b);
     if (!size_add(bytes, 4095, &bytes)) diag_oom(d);
     bytes = bytes / 4096 * 4096;
-    void *p = MAP_FAILED;
-    if ((double)bytes <= memory_available())
-        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        diag_fail(d, "%s needs %.0f MB, more than there is", what, (double)bytes / 1e6);
+    memory_require(d, (double)bytes, what, "");
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) diag_oom(d);
     memset(p, 0xff, bytes);
     *b = (Block){p, bytes};
 }
@@ -73,7 +71,7 @@ typedef struct {
     void ***table;           /* by step: pointers of its buffers */
     int64_t **arg;           /* by step: integer arguments */
     int64_t *pieces, *chunk; /* by step: units of work, and how many are taken at once */
-    ProductCall *product;    /* by step */
+    ProductCall **product;   /* by step */
     atomic_llong *next;      /* by step: first unit not taken */
 } Placed;
 
@@ -199,8 +197,9 @@ static void place_steps(Instance *in, Placed *pl)
         pl->arg[i] = NEW_N(e->arena, int64_t, s->nint + 1);
         for (int k = 0; k < s->nint; k++) pl->arg[i][k] = pl->n[s->arg[k]];
         if (s->kind == STEP_PRODUCT) {
-            pl->product[i] = product_call(&s->product, pl->n);
-            pl->pieces[i] = pl->product[i].pieces, pl->chunk[i] = 1;
+            ProductCall *call = pl->product[i] = NEW(e->arena, ProductCall);
+            *call = product_call(&s->product, pl->n);
+            pl->pieces[i] = call->pieces, pl->chunk[i] = product_chunk(call);
             continue;
         }
         pl->pieces[i] = pl->n[s->blocks];
@@ -210,11 +209,10 @@ static void place_steps(Instance *in, Placed *pl)
     }
 }
 
-static void place(Instance *in)
+static Placed *lay_out(Instance *in)
 {
     Executable *e = in->e;
     const Plan *p = e->plan;
-    Cpu *c = e->dev;
     Arena *a = e->arena;
     int nb = p->buffers.n + 1, ns = p->steps.n + 1;
     Placed *pl = NEW(a, Placed);
@@ -228,7 +226,7 @@ static void place(Instance *in)
                    .arg = NEW_N(a, int64_t *, ns),
                    .pieces = NEW_N(a, int64_t, ns),
                    .chunk = NEW_N(a, int64_t, ns),
-                   .product = NEW_N(a, ProductCall, ns),
+                   .product = NEW_N(a, ProductCall *, ns),
                    .next = NEW_N(a, atomic_llong, ns)};
     for (int i = 0; i < p->ints.n; i++)
         pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = in->dims});
@@ -243,10 +241,24 @@ static void place(Instance *in)
         in->profile[i] =
             (StepProfile){.what = s->what, .group = s->group, .phase = s->phase, .loc = s->loc};
     }
-    block_grow(e->diag, &c->arena, in->arena_bytes, "the arena");
     pl->scratch_bytes = (pl->scratch_bytes + 4095 + 128) / 4096 * 4096;
-    block_grow(e->diag, &c->scratch, pl->scratch_bytes * (size_t)e->threads, "scratch memory");
-    in->dev = pl;
+    return pl;
+}
+
+static double needs(Instance *in)
+{
+    const Placed *pl = lay_out(in);
+    return (double)in->arena_bytes + (double)pl->scratch_bytes * in->e->threads;
+}
+
+static void place(Instance *in)
+{
+    Executable *e = in->e;
+    Cpu *c = e->dev;
+    Placed *pl = in->dev = lay_out(in);
+    block_grow(e->diag, &c->arena, in->arena_bytes, "the values of a run");
+    block_grow(e->diag, &c->scratch, pl->scratch_bytes * (size_t)e->threads,
+               "the scratch memory of threads");
 }
 
 /* ---- running ---- */
@@ -328,7 +340,9 @@ static void do_step(Team *t, int i, char *scratch)
         if (s->kind == STEP_KERNEL)
             c->fn[s->kernel](&args, from, to, scratch);
         else
-            product_piece(&pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0], from);
+            for (int64_t k = from; k < to; k++)
+                product_piece(pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0],
+                              k);
     }
 }
 
@@ -435,5 +449,6 @@ const Device device_cpu = {.name = "cpu",
                            .planned = true,
                            .prepare = prepare,
                            .place = place,
+                           .needs = needs,
                            .run = run,
                            .drop = drop};

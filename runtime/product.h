@@ -12,13 +12,14 @@
 typedef struct {
     float alpha;
     int nbatch;
-    int64_t batch[MAX_AXES], a_batch[MAX_AXES], b_batch[MAX_AXES], c_batch[MAX_AXES];
+    int64_t batch[MAX_BATCH], a_batch[MAX_BATCH], b_batch[MAX_BATCH], c_batch[MAX_BATCH];
     int64_t m, n, k, a_m, a_k, b_k, b_n, c_m, c_n, a0, b0;
     int64_t m_step, n_step; /* rows and columns of a piece */
     int64_t m_pieces, n_pieces, pieces;
 } ProductCall;
 
 ProductCall product_call(const PlanProduct *p, const int64_t *ints);
+int64_t product_chunk(const ProductCall *p); /* pieces worth handing out at once */
 void product_piece(const ProductCall *p, const float *a, const float *b, float *c, int64_t piece);
 
 #endif
