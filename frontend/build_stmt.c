@@ -325,7 +325,7 @@ static Edge mean_of(Builder *b, Var *v)
     }
     Edge least = graph_pw2(g, OP_max, point, count, graph_float(g, 1));
     Edge mean = graph_pw2(g, OP_div, v->shape, sum, least);
-    return edge_is_const(any, 1) ? mean : graph_branch(g, v->shape, any, mean, old);
+    return graph_branch(g, v->shape, any, mean, old);
 }
 
 void finish_updates(Builder *b)
