@@ -204,6 +204,10 @@ void nest_code(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_tail(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_close(Nest *n); /* appends the nest to the kernel's body */
 
+static inline int deeper(int a, int b) { return a > b ? a : b; }
+/* What was computed for (a, b, c); its v.s is NULL where nothing was. */
+Memo *memo_slot(Nest *n, const void *a, const void *b, int c);
+Val remember(Nest *n, const void *a, const void *b, int c, Val v);
 /* The value of an index expression over the nest's space: int, or with wide 64 bits. */
 Val ix_val(Nest *n, const Ix *e, int ctx, bool wide);
 Val edge_val(Nest *n, Edge e, int ctx);
