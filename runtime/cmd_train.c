@@ -2,6 +2,7 @@
 #include <math.h>
 #include <signal.h>
 #include <unistd.h>
+#include "runtime/memory.h"
 #include "runtime/progress.h"
 #include "runtime/training.h"
 
@@ -56,32 +57,36 @@ static void describe(Command *c, const Session *s, const RunConfig *r, const Dat
         (long long)r->time, r->accumulate > 1 ? parts : "");
 }
 
-static bool fits(Session *s, int64_t batch, int64_t time)
+typedef struct {
+    Arena *arena;
+    int64_t batch, time, accumulate;
+} Sizes;
+
+static double needs(Executable *e, int64_t batch, int64_t time)
 {
-    volatile bool yes = false;
-    DIAG_TRY(s->diag)
-    {
-        session_instance(s, s->train, batch, time, true);
-        yes = true;
-    }
-    DIAG_CATCH(s->diag) {}
-    DIAG_END(s->diag)
-    return yes;
+    int64_t shape[] = {batch, time};
+    InputShape in[] = {{"x", 2, shape}, {"targets", 2, shape}};
+    int64_t dims[MAX_AXES] = {0};
+    if (exec_ndims(e) > MAX_AXES) return HUGE_VAL;
+    exec_solve(e, in, 2, dims);
+    for (int i = 0; i < exec_ndims(e); i++)
+        if (!dims[i]) dims[i] = 1;
+    return exec_needs(e, dims);
 }
 
-/* Before anything is trained: is there room? If not, an error that says what there is room for. */
-static void check_memory(Session *s, const RunConfig *r)
+/* The fewest parts of a batch for which there is memory. */
+static const char *smaller_batches(void *ctx, Executable *e)
 {
-    if (fits(s, r->batch, r->time)) return;
-    const char *text = arena_strdup(s->arena, diag_text(s->diag));
-    int64_t parts = 2;
-    while (parts <= r->batch && (r->batch % parts || !fits(s, r->batch / parts, r->time))) parts++;
-    if (parts > r->batch) diag_again(s->diag);
-    const char *prefix = "error: ";
-    if (!strncmp(text, prefix, strlen(prefix))) text += strlen(prefix);
-    diag_fail(s->diag, "%shint: --batch %lld --accumulate %lld makes the same steps in smaller "
-                       "parts",
-              text, (long long)(r->batch / parts), (long long)(r->accumulate * parts));
+    const Sizes *s = ctx;
+    double have = memory_available(), whole = needs(e, s->batch, s->time);
+    int64_t parts = whole / have < (double)s->batch ? (int64_t)(whole / have) : s->batch;
+    if (parts < 2) parts = 2;
+    while (parts <= s->batch &&
+           (s->batch % parts || needs(e, s->batch / parts, s->time) > have)) parts++;
+    if (parts > s->batch) return "hint: a smaller model, or a shorter --time";
+    return arena_printf(s->arena, "hint: --batch %lld --accumulate %lld makes the same steps in "
+                        "smaller parts", (long long)(s->batch / parts),
+                        (long long)(s->accumulate * parts));
 }
 
 /* Says what takes long, and how long it took. */
@@ -92,7 +97,6 @@ static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
     if (terminal) say(c, "compiling ...");
     session_compile_tokens(s, true, r->batch, r->time);
     if (validation && !stop_asked(c->stop)) session_compile_tokens(s, false, r->batch, r->time);
-    check_memory(s, r);
     const Instance *in = session_instance(s, s->train, r->batch, r->time, true);
     ExecStats stats = exec_stats(in);
     say_compiled(c, s->train, in);
@@ -180,7 +184,11 @@ Training command_train(Command *c, const TrainingPlan *plan)
     if (plan->resume) lock(c, plan);
     else file_require_place(c->diag, plan->dir);
     RunConfig r = plan->config;
-    Session *s = command_open_session(c, &plan->session);
+    SessionOptions o = plan->session;
+    Sizes *sizes = NEW(c->arena, Sizes);
+    o.compile.advice = smaller_batches;
+    o.compile.advice_ctx = sizes;
+    Session *s = command_open_session(c, &o);
     r.model = s->program->model;
     TrainSettings settings = train_settings(c->diag, s->program);
     session_require_tokens(s, true);
@@ -199,6 +207,7 @@ Training command_train(Command *c, const TrainingPlan *plan)
     describe(c, s, &r, data);
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
     if (plan->resume) load_checkpoint(c, plan, t);
+    *sizes = (Sizes){c->arena, r.batch, r.time, r.accumulate};
     compile(c, s, &r, data->valid.n > 1);
     if (plan->seconds > 0) t->steps = r.steps = steps_in(s, data, &r, plan->seconds, r.steps);
     if (!plan->resume) lock(c, plan);

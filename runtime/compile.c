@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "runtime/compile.h"
+#include "runtime/memory.h"
 
 /* ---- inputs that will not be given ---- */
 
@@ -179,6 +180,19 @@ static void check_pipeline(const Executable *e, const CompileOptions *o, const c
                            "hint: begin it with `simplify,grad`", pipeline);
 }
 
+static void require_room(Executable *e, const CompileOptions *o)
+{
+    double bytes = exec_needs(e, o->dims);
+    if (bytes <= memory_available()) return;
+    Str what = {.arena = e->arena};
+    str_add(&what, "a run");
+    for (int i = 0; i < exec_ndims(e); i++)
+        str_printf(&what, "%s%s = %lld", i ? ", " : " with ", exec_dim_name(e, i),
+                   (long long)o->dims[i]);
+    const char *advice = o->advice ? o->advice(o->advice_ctx, e) : NULL;
+    memory_require(e->diag, bytes, what.s, advice ? advice : "hint: smaller sizes need less");
+}
+
 Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
 {
     double begin = seconds_now();
@@ -205,6 +219,7 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
     find_inputs(e);
     if (o->want_grad && s) store_want_grad(s);
     if (e->plan) e->kernels = e->plan->kernels.n;
+    if (o->dims) require_room(e, o);
     e->device->prepare(e, o);
     diag_undefer(d);
     e->compile_seconds = seconds_now() - begin;

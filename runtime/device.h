@@ -13,6 +13,8 @@ typedef struct {
     void (*prepare)(Executable *e, const CompileOptions *o);
     /* For concrete sizes: tables, memory; in->dev is the device's. */
     void (*place)(Instance *in);
+    /* Bytes that `place` would take; may be called before `prepare`, and be NULL. */
+    double (*needs)(Instance *in);
     /* One run. Inputs lie in in->input, values of roots are found by in->root afterwards; gradients
      * of parameters and updates are added to the Store (the first run since store_begin writes
      * them). */

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "runtime/device.h"
+#include "runtime/memory.h"
 #include "runtime/shapes.h"
 
 double seconds_now(void)
@@ -111,7 +112,12 @@ void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
 
 /* ---- instances ---- */
 
-static void place_inputs(Instance *in)
+static size_t input_bytes(const Executable *e, const Instance *in, int i)
+{
+    return (size_t)in->input[i].count * (e->input[i].dt == DT_BOOL ? 1 : 4);
+}
+
+static void measure_inputs(Instance *in)
 {
     Executable *e = in->e;
     in->input = NEW_N(e->arena, InputData, e->ninput + 1);
@@ -125,7 +131,19 @@ static void place_inputs(Instance *in)
                 d->count > INT64_MAX / 4)
                 diag_fail(e->diag, "input `%s` is too large", e->input[i].name);
         }
-        d->data = arena_alloc(e->arena, (size_t)d->count * (e->input[i].dt == DT_BOOL ? 1 : 4));
+    }
+}
+
+static void place_inputs(Instance *in)
+{
+    enum { LARGE = 64 << 20 };
+    Executable *e = in->e;
+    for (int i = 0; i < e->ninput; i++) {
+        size_t bytes = input_bytes(e, in, i);
+        if (bytes > LARGE)
+            memory_require(e->diag, (double)bytes,
+                           arena_printf(e->arena, "input `%s` is large", e->input[i].name), "");
+        in->input[i].data = arena_alloc(e->arena, bytes);
     }
 }
 
@@ -148,18 +166,34 @@ static void describe_roots(Instance *in)
     }
 }
 
+/* Everything that takes no more memory for larger sizes. */
+static Instance *instance_new(Executable *e, const int64_t *dims)
+{
+    shapes_check(e->unit->graph, e->arena, dims);
+    Instance *in = NEW(e->arena, Instance);
+    in->e = e, in->arena = e->arena;
+    in->dims = arena_copy(e->arena, dims, sizeof *dims * (size_t)exec_ndims(e));
+    measure_inputs(in);
+    describe_roots(in);
+    return in;
+}
+
+double exec_needs(Executable *e, const int64_t *dims)
+{
+    Instance *in = instance_new(e, dims);
+    double bytes = e->device->needs ? e->device->needs(in) : 0;
+    for (int i = 0; i < e->ninput; i++) bytes += (double)input_bytes(e, in, i);
+    return bytes;
+}
+
 Instance *exec_instance(Executable *e, const int64_t *dims)
 {
     double begin = seconds_now();
     size_t bytes = sizeof *dims * (size_t)exec_ndims(e);
     for (Instance *in = e->instances; in; in = in->next)
         if (!memcmp(in->dims, dims, bytes)) return in;
-    shapes_check(e->unit->graph, e->arena, dims);
-    Instance *in = NEW(e->arena, Instance);
-    in->e = e, in->arena = e->arena;
-    in->dims = arena_copy(e->arena, dims, bytes);
+    Instance *in = instance_new(e, dims);
     place_inputs(in);
-    describe_roots(in);
     e->device->place(in);
     in->next = e->instances, e->instances = in;
     in->seconds = seconds_now() - begin;

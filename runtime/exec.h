@@ -66,6 +66,9 @@ void store_commit(Store *s);
 
 /* ---- compiling ---- */
 
+typedef struct Executable Executable;
+typedef struct Instance Instance;
+
 typedef struct {
     const char *device; /* "cpu", "eval"; NULL: cpu */
     bool want_grad;     /* gradients of `loss` for parameters (into the Store) and float inputs */
@@ -81,14 +84,16 @@ typedef struct {
     const char *const *hint_name; /* ... unless named here */
     const int64_t *hint_value;
     int nhint;
+    /* sizes by free dimension of the program, or NULL: those that can't be had memory for are
+     * refused before kernels are compiled, with what `advice` says, which may be NULL */
+    const int64_t *dims;
+    const char *(*advice)(void *ctx, Executable *e);
+    void *advice_ctx;
     bool verify_each;
     const char *dump_after;
     void (*dump)(void *ctx, const char *stage, const char *text);
     void *dump_ctx;
 } CompileOptions;
-
-typedef struct Executable Executable;
-typedef struct Instance Instance;
 
 /* Consumes p->graph: the passes rewrite it. s gives parameters and states by name, and takes
  * gradients and updates; it must outlive the Executable. Errors of the program's, of the
@@ -117,6 +122,8 @@ void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims);
 /* dims by index of free dimension, each at least 1. Errors: a check of the program on sizes fails;
  * too large. */
 Instance *exec_instance(Executable *e, const int64_t *dims);
+/* Bytes that the first instance of these sizes would take, which isn't made. Errors: as there. */
+double exec_needs(Executable *e, const int64_t *dims);
 
 /* ---- running ---- */
 

@@ -36,3 +36,11 @@ double memory_available(void)
     }
     return available;
 }
+
+void memory_require(Diag *d, double bytes, const char *what, const char *advice)
+{
+    double gib = 1024.0 * 1024 * 1024, have = memory_available();
+    if (bytes <= have) return;
+    diag_fail(d, "%s: %.1f GiB of memory are needed, %.1f GiB can be had\n%s", what, bytes / gib,
+              have / gib, advice);
+}

@@ -221,7 +221,7 @@ static void add_reports(Session *s, const Program *p, CompileOptions *o)
 }
 
 /* A free dimension that no shape tells is an absent input's. */
-static void check_shapes(Session *s, const SessionCompile *c, Graph *g)
+static const int64_t *check_shapes(Session *s, const SessionCompile *c, Graph *g)
 {
     GivenShape *given = NEW_N(s->arena, GivenShape, c->nshapes + 1);
     int64_t *dims = NEW_N(s->arena, int64_t, g->syms.n + 1);
@@ -235,6 +235,7 @@ static void check_shapes(Session *s, const SessionCompile *c, Graph *g)
     for (int i = 0; i < g->syms.n; i++)
         if (!dims[i]) dims[i] = 1;
     shapes_check(g, s->arena, dims);
+    return dims;
 }
 
 Executable *session_compile(Session *s, const SessionCompile *c)
@@ -256,7 +257,7 @@ Executable *session_compile(Session *s, const SessionCompile *c)
     Program *p = load(s, c->training, c->reports, absent, nabsent);
     vec_push(s->arena, &s->compiled, p);
     check_outputs(s, c, p);
-    if (c->nshapes) check_shapes(s, c, p->graph);
+    if (c->nshapes) o.dims = check_shapes(s, c, p->graph);
     if (c->outputs) add_reports(s, p, &o);
     *keep = exec_compile(s->diag, p, s->store, &o);
     return *keep;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "runtime/device.h"
+#include "runtime/memory.h"
 
 enum { ALIGN = 16 }; /* elements */
 
@@ -42,6 +43,19 @@ static void find_inits(Store *s, const Graph *g)
     }
 }
 
+/* The values as they are kept, and the largest of them while the evaluator draws it. */
+static void require_room(Store *s, const Program *p)
+{
+    int64_t largest = 0;
+    for (int i = 0; i < s->nparam; i++)
+        if (s->param[i].count > largest) largest = s->param[i].count;
+    double bytes = 4.0 * (double)(s->param_total + 2 * s->state_total) + 16.0 * (double)largest;
+    memory_require(s->diag, bytes,
+                   arena_printf(s->arena, "model %s has parameters and states of %.3g numbers",
+                                p->model, (double)(s->param_total + s->state_total)),
+                   "hint: smaller options make a smaller model (rtc check FILE.rt --options)");
+}
+
 Store *store_new(Diag *d, const Program *p)
 {
     Arena *a = arena_new();
@@ -58,6 +72,7 @@ Store *store_new(Diag *d, const Program *p)
     for (int i = 0; i < s->nstate; i++)
         s->state_total = fill_entry(s, &s->state[i], &g->states.v[i], s->state_total);
     find_inits(s, g);
+    require_room(s, p);
     s->value = zeros(s, s->param_total);
     s->state_value = zeros(s, s->state_total);
     s->state_next = zeros(s, s->state_total);
@@ -77,7 +92,10 @@ void store_free(Store *s)
 
 void store_want_grad(Store *s)
 {
-    if (!s->grad) s->grad = zeros(s, s->param_total);
+    if (s->grad) return;
+    memory_require(s->diag, 4.0 * (double)s->param_total, "the gradients of the parameters",
+                   "hint: a smaller model");
+    s->grad = zeros(s, s->param_total);
 }
 
 static StoreEntry *find(StoreEntry *e, int n, const char *name)
@@ -108,22 +126,22 @@ static void convert(void *to, DType dt, const Tensor *t)
 
 void store_init(Store *s, Program *p, uint64_t seed)
 {
-    Eval *ev = eval_new(p->init, NULL, seed, 0, false);
-    diag_defer(s->diag, (void (*)(void *))eval_free, ev);
     for (int i = 0; i < p->init->roots.n; i++) {
         const Root *r = &p->init->roots.v[i];
         StoreEntry *e = store_param(s, r->name);
         float *base = s->value;
         if (!e) e = store_state(s, r->name), base = s->state_value;
         if (!e) continue; /* a parameter that nothing reads is not created */
+        Eval *ev = eval_new(p->init, NULL, seed, 0, false);   /* keeps all that it computes */
+        diag_defer(s->diag, (void (*)(void *))eval_free, ev);
         Tensor t = eval_edge(ev, r->e, r->space);
         if (t.count != e->count)
             diag_bug(s->diag, "the initial value of %s has %lld elements, not %lld", r->name,
                      (long long)t.count, (long long)e->count);
         convert(base + e->offset, e->dt, &t);
+        diag_undefer(s->diag);
+        eval_free(ev);
     }
-    diag_undefer(s->diag);
-    eval_free(ev);
 }
 
 void store_begin(Store *s)

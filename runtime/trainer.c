@@ -1,5 +1,6 @@
 /* trainer.c: see trainer.h. */
 #include <math.h>
+#include "runtime/memory.h"
 #include "runtime/trainer.h"
 
 static float *zeros(Session *s, bool wanted)
@@ -13,6 +14,9 @@ Trainer *trainer_new(Session *s, const TrainSettings *settings, uint64_t seed, i
     Trainer *t = NEW(s->arena, Trainer);
     const Store *store = s->store;
     int moments = optimizer_moments(&settings->optimizer);
+    memory_require(s->diag, 4.0 * moments * (double)store->param_total,
+                   "the optimiser's moments of the parameters",
+                   "hint: sgd has none; or a smaller model");
     *t = (Trainer){.session = s, .settings = *settings, .seed = seed, .steps = steps,
                    .accumulate = accumulate,
                    .state = {.best = HUGE_VAL},
