@@ -160,7 +160,7 @@ static int kernel_of(Planner *pl, const char *text, int nbuf, int nint, Loc loc)
     if (k < 0 || strcmp(p->kernels.v[k].text, text)) {
         k = p->kernels.n;
         Kernel kn = {.name = arena_printf(pl->a, "k%d", k),
-                     .text = text,
+                     .text = arena_strdup(pl->a, text),
                      .hash = hash,
                      .nbuf = nbuf,
                      .nint = nint};
@@ -180,53 +180,84 @@ static double work_cost(Planner *pl, const Work *w)
     return c * space_hint(pl, w->space);
 }
 
-Step loops_step(Planner *pl, const WorkList *given, Loc loc)
+/* Members one after another; returns scalar operations at the hinted sizes. */
+static double emit_members(Emit *e, WorkList *wl)
 {
-    Graph *g = pl->g;
-    Arena *a = pl->a;
-    WorkList list = *given, *wl = &list;
-    Emit e = {.pl = pl, .g = g, .a = a, .block = wl->block, .scratch = ix_const(g, 0), .tile = -1};
-    e.top.arena = e.body.arena = a;
-    start_works(&e, wl);
-    lay_out_private(&e, wl);
-    split_axes(&e, wl);
-    for (int i = 0; i < wl->n; i++)
-        if (wl->w[i].buf < 0) wl->w[i].last = best_layout(&e, &wl->w[i]);
-    choose_tile(&e, wl);
-    Str positions = {.arena = a};
-    emit_positions(&e, &positions);
-    for (int i = 0; i < e.priv.n; i++) {
-        Private *p = &e.priv.v[i];
-        if (!p->scalar)
-            str_printf(&e.top, "%s *const restrict s%d = (%s *)%s;\n", c_type(p->node->dt),
-                       p->number, c_type(p->node->dt), emit_scratch(&e, p->bytes));
-    }
     double cost = 0;
-    for (int i = 0; i < wl->n; i++) {
-        emit_work(&e, &wl->w[i]);
-        cost += work_cost(pl, &wl->w[i]);
+    start_works(e, wl);
+    lay_out_private(e, wl);
+    split_axes(e, wl);
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].buf < 0) wl->w[i].last = best_layout(e, &wl->w[i]);
+    choose_tile(e, wl);
+    for (int i = 0; i < e->priv.n; i++) {
+        const Private *p = &e->priv.v[i];
+        const char *type = c_type(p->node->dt);
+        if (!p->scalar)
+            str_printf(&e->top, "%s *const restrict s%d = (%s *)%s;\n", type, p->number, type,
+                       emit_scratch(e, p->bytes));
     }
-    int *order = NEW_N(a, int, e.buf.n + 1), nwrite = 0, k = 0;
-    for (int i = 0; i < e.buf.n; i++)
-        if (e.written.v[i]) order[k++] = i, nwrite++;
-    for (int i = 0; i < e.buf.n; i++)
-        if (!e.written.v[i]) order[k++] = i;
-    int *buf = NEW_N(a, int, e.buf.n + 1), *arg = NEW_N(a, int, e.n.n + 1);
-    for (int i = 0; i < e.buf.n; i++) buf[i] = e.buf.v[order[i]];
-    for (int i = 0; i < e.n.n; i++) arg[i] = plan_int(pl, e.n.v[i]);
+    for (int i = 0; i < wl->n; i++) {
+        emit_work(e, &wl->w[i]);
+        cost += work_cost(e->pl, &wl->w[i]);
+    }
+    return cost;
+}
+
+/* Buffers in the order of the kernel's arguments: the written ones first; how many those are. */
+static int argument_order(const Emit *e, int *order)
+{
+    int k = 0, nwrite;
+    for (int i = 0; i < e->buf.n; i++)
+        if (e->written.v[i]) order[k++] = i;
+    nwrite = k;
+    for (int i = 0; i < e->buf.n; i++)
+        if (!e->written.v[i]) order[k++] = i;
+    return nwrite;
+}
+
+static Step step_of(Emit *e, double cost, Loc loc)
+{
+    Planner *pl = e->pl;
+    Graph *g = e->g;
+    Str positions = {.arena = e->a};
+    emit_positions(e, &positions);
+    int *order = NEW_N(e->a, int, e->buf.n + 1), nwrite = argument_order(e, order);
+    int *buf = NEW_N(pl->a, int, e->buf.n + 1), *arg = NEW_N(pl->a, int, e->n.n + 1);
+    for (int i = 0; i < e->buf.n; i++) buf[i] = e->buf.v[order[i]];
+    for (int i = 0; i < e->n.n; i++) arg[i] = plan_int(pl, e->n.v[i]);
     const Ix *blocks = ix_const(g, 1);
-    for (int b = 0; b < e.block->n; b++) blocks = ix_mul(g, blocks, blocks_along(&e, b));
+    for (int b = 0; b < e->block->n; b++) blocks = ix_mul(g, blocks, blocks_along(e, b));
     double nblocks = hinted(pl, blocks);
+    const char *text = whole_text(e, &positions, order);
     return (Step){.kind = STEP_KERNEL,
                   .group = -1,
-                  .nbuf = e.buf.n,
-                  .nint = e.n.n,
+                  .nbuf = e->buf.n,
+                  .nint = e->n.n,
                   .buf = buf,
                   .arg = arg,
                   .nwrite = nwrite,
                   .blocks = plan_int(pl, blocks),
-                  .scratch = plan_int(pl, e.scratch),
-                  .kernel = kernel_of(pl, whole_text(&e, &positions, order), e.buf.n, e.n.n, loc),
+                  .scratch = plan_int(pl, e->scratch),
+                  .kernel = kernel_of(pl, text, e->buf.n, e->n.n, loc),
                   .cost = cost / (nblocks > 1 ? nblocks : 1),
                   .loc = loc};
+}
+
+Step loops_step(Planner *pl, const WorkList *given, Loc loc)
+{
+    Diag *d = pl->g->diag;
+    Arena *work = arena_new(); /* of this kernel alone */
+    if (!work) diag_oom(d);
+    arena_on_oom(work, diag_oom, d);
+    diag_defer(d, (void (*)(void *))arena_free, work);
+    WorkList list = *given;
+    Emit e = {.pl = pl, .g = pl->g, .a = work, .block = list.block, .tile = -1};
+    e.scratch = ix_const(pl->g, 0);
+    e.top.arena = e.body.arena = work;
+    double cost = emit_members(&e, &list);
+    Step s = step_of(&e, cost, loc);
+    diag_undefer(d);
+    arena_free(work);
+    return s;
 }
