@@ -1,5 +1,6 @@
 /* Pieces of models with their gradients on the cpu device, fused and not, against the evaluator. */
 #include "exec_test.h"
+#include "runtime/cc.h"
 
 static void model_axes(Test *t)
 {
@@ -248,6 +249,18 @@ static void test_attention(void **s)
     (void)s;
     both_sizes("attention", attention, (How){.grad = true, .seed = 3});
 }
+/* The same text for CPUs without vectors beyond SSE2, and for AVX2 where this one has it. */
+static void test_instruction_sets(void **s)
+{
+    (void)s;
+    const char *here = cc_isa_here();
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && !strcmp(here, "baseline")) continue;
+        How h = {.grad = true, .seed = 3, .isa = i ? "avx2" : "baseline"};
+        both_sizes(h.isa, attention, h);
+        both_sizes(h.isa, rotary, h);
+    }
+}
 static void test_language_model(void **s)
 {
     (void)s;
@@ -283,10 +296,10 @@ static void test_long_sums(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_long_sums), cmocka_unit_test(test_rotary),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_language_model),
-        cmocka_unit_test(test_local),     cmocka_unit_test(test_routed),
-        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_long_sums),      cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_attention),      cmocka_unit_test(test_instruction_sets),
+        cmocka_unit_test(test_language_model), cmocka_unit_test(test_local),
+        cmocka_unit_test(test_routed),         cmocka_unit_test(test_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
