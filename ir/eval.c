@@ -51,6 +51,8 @@ void eval_free(Eval *ev)
     arena_free(ev->arena);
 }
 
+void eval_limit(Eval *ev, double bytes) { ev->limit = bytes; }
+
 static void *grown(Eval *ev, const void *old, size_t size, int n)
 {
     void *p = arena_alloc(ev->arena, size * (size_t)n);
@@ -89,6 +91,11 @@ void tensor_alloc(Eval *ev, Tensor *t, DType dt, int rank, const int64_t *shape)
                       sizes_text(ev));
     }
     for (int i = 0; i < rank; i++) t->count *= shape[i];
+    double all = (double)arena_bytes(ev->arena) + (double)bytes, gib = 1024.0 * 1024 * 1024;
+    if (ev->limit > 0 && all > ev->limit)
+        diag_fail(ev->g->diag, "the evaluator keeps every value: more than %.1f GiB are needed, "
+                               "%.1f GiB can be had\nwith %s", all / gib, ev->limit / gib,
+                  sizes_text(ev));
     t->data = arena_alloc(ev->arena, bytes);
 }
 

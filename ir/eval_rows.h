@@ -15,6 +15,7 @@ struct Eval {
     const int64_t *syms;
     uint64_t seed, step;
     bool fresh;
+    double limit;            /* bytes of the arena; 0: none */
     int n;                   /* nodes known to the tables below */
     Tensor **value;          /* by node id; NULL: never computed */
     uint8_t **bad;           /* positions that depend on a read outside its operand; NULL: none */

@@ -347,6 +347,7 @@ typedef struct {
 typedef struct Eval Eval;
 Eval *eval_new(Graph *g, const int64_t *syms, uint64_t seed, uint64_t step, bool fresh); /* own arena; fresh: value of the fresh leaves */
 void eval_free(Eval *ev);
+void eval_limit(Eval *ev, double bytes);               /* values that would take more memory are an error; at first nothing is */
 void eval_set(Eval *ev, const Node *n, const Tensor *t);    /* copied; any dt, converted; a node that is no leaf is then not computed */
 const Tensor *eval_node(Eval *ev, Node *n);                       /* computes what it needs; memoised */
 Tensor eval_edge(Eval *ev, Edge e, const Space *space);           /* a root's value, in the Eval's arena */

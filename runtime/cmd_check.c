@@ -166,6 +166,8 @@ int cmd_check(Command *c)
     Program *p = program_load(c->diag, &load);
     command_keep(c, release_program, p);
     train_settings(c->diag, p);                          /* the `train` block is checked as well */
+    if (options_given(c->options, OPTION_pipeline) || options_given(c->options, OPTION_dump))
+        command_unit(c, c->options->arguments[0], true, false);
     Content k = {program_inputs(c->arena, p), program_outputs(c->arena, p),
                  program_params(c->arena, p), program_states(c->arena, p), eval};
     if (c->json) {

@@ -8,6 +8,7 @@
 #include <math.h>
 #include "runtime/command.h"
 #include "runtime/file.h"
+#include "runtime/memory.h"
 #include "runtime/trial.h"
 
 enum { LARGEST_IR = 1 << 30 };
@@ -126,6 +127,7 @@ static Values compute(const Source *s, Graph *g)
     OptionValues given = options_values(c->options, OPTION_size);
     int64_t *sizes = trial_sizes(c->diag, c->arena, g, given, 16);
     Eval *ev = eval_new(g, sizes, command_seed(c), 0, false);
+    eval_limit(ev, memory_available());
     set_leaves(c, ev, g, g->inputs.v, g->inputs.n, sizes);
     set_leaves(c, ev, g, g->params.v, g->params.n, sizes);
     set_leaves(c, ev, g, g->states.v, g->states.n, sizes);

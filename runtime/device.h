@@ -86,7 +86,7 @@ bool store_is_fresh(Store *s, const char *name, const RunOptions *o);
 void store_add_grad(Store *s, const char *name, const float *g, int64_t n, bool reached);
 void store_add_update(Store *s, const char *name, const void *v, bool reached);
 /* An error message for a failed check, with its place. */
-RTC_NORETURN void check_failed(Executable *e, const Check *c);
+RTC_NORETURN void check_failed(Instance *in, const Check *c);
 
 double seconds_now(void);
 

@@ -406,7 +406,7 @@ static void check_values(Instance *in, const Placed *pl)
     const Plan *p = in->e->plan;
     for (int i = 0; i < p->checks.n; i++)
         if (p->checks.v[i].flag >= 0 && flag_of(pl, p->checks.v[i].flag))
-            check_failed(in->e, p->checks.v[i].check);
+            check_failed(in, p->checks.v[i].check);
 }
 
 static void collect(Instance *in, const Placed *pl)

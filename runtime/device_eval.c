@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "runtime/compile.h"
+#include "runtime/memory.h"
 
 /* By root: the condition under which it is reached (gradients, updates). */
 static void prepare(Executable *e, const CompileOptions *o)
@@ -105,6 +106,7 @@ static void run(Instance *in, const RunOptions *o)
     diag_defer(e->diag, (void (*)(void *))arena_free, a);
     Eval *ev = eval_new(e->unit->graph, in->dims, o->seed, o->step, false);
     diag_defer(e->diag, (void (*)(void *))eval_free, ev);
+    eval_limit(ev, memory_available());
     set_leaves(in, ev, a);
     set_fresh(e, ev, o);
     eval_checks(ev);

@@ -232,7 +232,10 @@ static void abandon(void *writer)
 
 RTC_NORETURN static void fail_write(FileWriter *w, int why, const char *doing)
 {
-    diag_fail(w->diag, "%s: cannot %s: %s", w->path, doing, strerror(why));
+    struct stat s;
+    bool kept = w->temporary && stat(w->path, &s) == 0;
+    diag_fail(w->diag, "%s: cannot %s: %s%s", w->path, doing, strerror(why),
+              kept ? "\nthe file that was there is as it was" : "");
 }
 
 /* What the writer's temporaries are called; file_sweep looks for the same. */

@@ -59,15 +59,26 @@ void rundir_require_free(Diag *d, Arena *a, const char *dir)
                       rundir_path(a, dir, others[i]), dir);
 }
 
+/* What a process that was killed left half written. */
+static void sweep(Arena *a, const char *dir)
+{
+    static const char *const names[] = {"model.rt", "config.json", RUN_CHECKPOINT,
+                                        RUN_BEST,   RUN_LOG,       RUN_PLOT};
+    for (int i = 0; i < COUNT(names); i++) file_sweep(rundir_path(a, dir, names[i]));
+}
+
 int rundir_lock(Diag *d, const char *dir)
 {
     file_make_directory(d, dir);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) diag_fail(d, "%s: %s", dir, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return fd;
-    close(fd);
-    diag_fail(d, "another rtc is training in %s\nhint: wait for its end, or give another --out",
-              dir);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        close(fd);
+        diag_fail(d, "another rtc is training in %s\n"
+                     "hint: wait for its end, or give another --out", dir);
+    }
+    sweep(diag_arena(d), dir);
+    return fd;
 }
 
 /* ---- writing ---- */
@@ -220,7 +231,10 @@ static Reader open_config(Diag *d, Arena *a, const char *dir)
     json_error_t error;
     const char *content = file_read(d, a, r.path, LARGEST_CONFIG, &bytes);
     r.root = json_loadb(content, bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!r.root) diag_fail(d, "%s:%d: not JSON: %s", r.path, error.line, error.text);
+    if (!r.root)
+        diag_fail(d, "%s:%d: not JSON, so it is damaged: %s\n"
+                     "hint: model.rt and checkpoint.safetensors beside it hold the trained model",
+                  r.path, error.line, error.text);
     return r;
 }
 
@@ -228,7 +242,7 @@ RunConfig rundir_read(Diag *d, Arena *a, const char *dir)
 {
     Reader r = open_config(d, a, dir);
     diag_defer(d, free_json, r.root);
-    if (!json_is_object(r.root)) malformed(&r, "", "an object");
+    if (!json_is_object(r.root)) diag_fail(d, "%s: the file isn't what rtc train wrote", r.path);
     RunConfig c = {.file = get_text(&r, "file"), .model = get_text(&r, "model"),
                    .command = get_text(&r, "command"), .seed = (uint64_t)get_int(&r, "seed", 0),
                    .steps = get_int(&r, "steps", 1), .batch = get_int(&r, "batch", 1),

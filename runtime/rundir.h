@@ -40,6 +40,7 @@ const char *rundir_absolute(Arena *a, const char *path);
 /* Errors unless a new run may begin here: nothing that anybody would miss may be overwritten. */
 void rundir_require_free(Diag *d, Arena *a, const char *dir);
 /* Makes the directory if need be, and takes it: of all processes one at a time may write there.
+ * Temporary files that an earlier one left are removed.
  * The descriptor that holds the lock is for the caller to close, after the last file is written.
  * Errors: another process has it. */
 int rundir_lock(Diag *d, const char *dir);
