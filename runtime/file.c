@@ -399,9 +399,12 @@ void file_require_place(Diag *d, const char *path)
             diag_fail(d, "%s: cannot write there: %s", path, strerror(errno));
         return;
     }
-    char *copy = arena_strdup(diag_arena(d), path);
-    if (access(dirname(copy), W_OK | X_OK) != 0)
-        diag_fail(d, "%s: cannot create the directory: %s", path, strerror(errno));
+    const char *parent = dirname(arena_strdup(diag_arena(d), path));
+    int why = 0;
+    if (stat(parent, &s) != 0) why = errno;
+    else if (!S_ISDIR(s.st_mode)) why = ENOTDIR;
+    else if (access(parent, W_OK | X_OK) != 0) why = errno;
+    if (why) diag_fail(d, "%s: cannot create the directory: %s", path, strerror(why));
 }
 
 void file_make_directory(Diag *d, const char *path)
