@@ -204,6 +204,15 @@ static int check_expected(Command *c, const Entries *got, const StFile *wanted)
 
 /* ---- the command ---- */
 
+static void load_params(Command *c, Session *s, const char *path)
+{
+    checkpoint_load(c->diag, path, s, NULL);
+    const char *broken = checkpoint_broken(s->store);
+    if (broken)
+        diag_warn(c->diag, NO_LOC, "%s: `%s` has values that are not finite (NaN or infinity)",
+                  path, broken);
+}
+
 static void release_file(void *file) { st_close(file); }
 
 static StFile *open_file(Command *c, OptionId option)
@@ -220,8 +229,7 @@ int cmd_run(Command *c)
     Diag *d = c->diag;
     StFile *in = open_file(c, OPTION_in), *wanted = open_file(c, OPTION_expect);
     Session *s = command_open(c, o->arguments[0]);
-    if (options_given(o, OPTION_params))
-        checkpoint_load(d, options_text(o, OPTION_params), s, NULL);
+    if (options_given(o, OPTION_params)) load_params(c, s, options_text(o, OPTION_params));
     Executable *e = compile(c, s, in);
     Instance *instance = set_inputs(c, s, e, in);
     say_warnings(c);
