@@ -181,7 +181,7 @@ refuse_train 1 "longer than max_seq_len" --data text.txt --time 65
 
 ( # 1 GB
   ulimit -v 1000000
-  "$rtc" version >/dev/null 2>&1 || exit $failed      # a sanitizer wants more for itself
+  bash -c '"$0" version' "$rtc" >/dev/null 2>&1 || exit $failed # a sanitizer wants more for itself
   refuse_train 1 "time = 64: 134.2 GiB of memory are needed" --data text.txt --time 64 \
     --batch 1000000
   refuse_train 1 "--accumulate" --data text.txt --batch 50000
@@ -334,6 +334,12 @@ done
 damage
 sed -i 's/"rtc.step":"4"/"rtc.step":"x"/' damaged/checkpoint.safetensors
 refuse 1 "\`rtc.step\` is \`x\`" resume
+damage
+data=$(($(od -An -tu8 -N8 whole/checkpoint.safetensors) + 8 + 32)) # behind 4 counts of steps
+bytes $nan | dd of=damaged/checkpoint.safetensors bs=1 seek=$data conv=notrunc status=none
+refuse 1 "\`token\` has values that are not finite" resume
+refuse 1 "\`token\` has values that are not finite" "$rtc" sample damaged
+expect 0 "xx" "$rtc" sample whole --tokens 2 --prompt "$(repeat x 200)"
 expect 0 "1 steps" "$rtc" train "$tiny" --data text.txt --out other --time 16 --steps 1 --set dim=8
 damage
 cp other/checkpoint.safetensors damaged/
