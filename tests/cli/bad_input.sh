@@ -448,6 +448,17 @@ compiler junk 'while [ $# -gt 1 ]; do [ "$1" = -o ] && echo junk >"$2"; shift; d
   done
   wait
 }
+small_disk() { # FOLDER, COMMAND...: with a disk of 16 KiB in place of the folder
+  unshare -m bash -c 'mount -t tmpfs -o size=16k,mode=700 tmpfs "$1" && shift && exec "$@"' sh "$@"
+}
+mkdir -m 700 full
+if small_disk full true 2>/dev/null; then
+  # shellcheck disable=SC2086
+  {
+    expect 0 "can't be written: No space left" small_disk full env RTC_CACHE_DIR="$work/full" $run
+    refuse 1 "is there space in that folder" small_disk full env TMPDIR="$work/full" $run --no-cache
+  }
+fi
 for i in 1 2 3 4 5 6 7 8; do
   same cold1.st cold$i.st
   [ -s cold$i.err ] && fail "one of eight processes on a cold cache says: $(cat cold$i.err)"
