@@ -81,6 +81,9 @@ int cmd_eval(Command *c)
     progress_pause(&line);
     bool bytes = data->valid.stream->width == 1;
     if (!e.complete) say(c, "interrupted: what follows covers %lld tokens\n", (long long)e.tokens);
+    if (e.left_out)
+        say(c, "the last %lld tokens are left out: the model takes no window that short\n",
+            (long long)e.left_out);
     print_result(c, &e, reports, bytes);
     say(c, "%s", reports_notes(c->arena, reports));
     return e.complete ? 0 : 130;

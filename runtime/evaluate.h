@@ -11,6 +11,7 @@ typedef struct {
     double loss;         /* nats per token, without the auxiliary loss */
     double aux_loss;     /* mean over the windows */
     int64_t tokens;      /* targets counted */
+    int64_t left_out;    /* at the end, because the model takes no window that short */
     bool complete;       /* false: stopped before the end */
 } Evaluation;
 

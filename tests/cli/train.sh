@@ -39,7 +39,7 @@ done
 kill -INT $pid
 wait $pid
 status=$?
-[ $status -eq 130 ] || fail "status $status after SIGINT, not 130"
+[ $status -eq 130 ] || { fail "status $status after SIGINT, not 130"; tail -n 5 cut.err; }
 grep -q -- "--resume" cut.err || fail "no hint how to go on"
 step=$(tail -n 1 cut/log.csv | cut -d, -f1)
 [ "$step" -lt 500 ] || fail "the run had ended before it could be stopped"

@@ -129,6 +129,27 @@ static void every_target_counts_once(void **state)
     session_close(s);
 }
 
+static void a_length_that_the_model_refuses_is_left_out(void **state)
+{
+    Lab *l = *state;
+    const char *body = strstr(counting, "    let logits");
+    const char *text = arena_printf(l->a, "%.*s    require len(time) %% 8 == 0, \"eights only\"\n%s",
+                                    (int)(body - counting), counting, body);
+    Session *s = lab_session(l, lab_write(l, "eights.rt", text), NULL, 0);
+    session_compile_tokens(s, false, 3, 8);
+    char bytes[62];
+    for (int i = 0; i < 62; i++) bytes[i] = (char)(33 + i);
+    const char *path = lab_path(l, "t.txt");
+    file_save(l->d, path, bytes, sizeof bytes);
+    Data *data = data_open_all(l->d, l->a, &path, 1, 256);
+    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 3, .time = 8});
+    assert_int_equal(e.tokens, 56);
+    assert_int_equal(e.left_out, 5);
+    assert_float_equal(e.loss, known_loss(true), 1e-5);
+    data_close(data);
+    session_close(s);
+}
+
 static void the_auxiliary_loss_is_apart(void **state)
 {
     Lab *l = *state;
@@ -178,6 +199,7 @@ int main(void)
         TEST(the_context_is_what_it_sees),
         TEST(it_stops_when_asked),
         TEST(every_target_counts_once),
+        TEST(a_length_that_the_model_refuses_is_left_out),
         TEST(the_auxiliary_loss_is_apart),
         TEST(other_models_are_refused),
     };
