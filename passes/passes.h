@@ -85,6 +85,7 @@ typedef struct {
     Diag *diag;
     Arena *arena;             /* of the compilation */
     Graph *graph;
+    const struct PassRegistry *registry; /* passes besides our own; NULL: none */
     Grouping *groups;         /* NULL until `group` ran */
     bool want_grad;           /* add ROOT_GRAD for every parameter and float input */
     const char *const *outputs; /* names wanted; NULL: all */
@@ -110,10 +111,17 @@ typedef struct {
 extern const Pass pass_table[];
 extern const int pass_count;
 extern const char *const pipeline_default;          /* what the devices use */
+/* Passes that plugins brought, for the units that point to it: each a table that a NULL name ends. Its owner gives it
+ * an arena that outlives those units. */
+typedef struct PassRegistry {
+    Arena *arena;
+    VEC(const Pass *) plugins;
+} PassRegistry;
+/* Adds the passes of a shared object, its `const Pass rtc_passes[]`; the object stays in the process. Errors: no
+ * shared object, no such table in it. */
+void pipeline_load(Diag *d, PassRegistry *r, const char *so_path);
 /* Runs a pipeline; unknown names and unmet needs are errors that say so. */
 void pipeline_run(Unit *u, const char *pipeline);
-/* Adds the passes of a shared object: `const Pass rtc_passes[]`, ended by a NULL name. */
-void pipeline_load(Diag *d, const char *so_path);
 
 /* the passes (one file each) */
 void pass_simplify(Unit *u);     /* rebuilds through the constructors: identities of ir/rules.def */

@@ -3,11 +3,10 @@
  *     "simplify,grad,simplify,dce,contract,group"
  *
  * The whole text is checked before anything runs. Around every pass the driver times it, counts
- * nodes and rewrites, verifies (verify_each) and dumps (dump_after). Passes of plugins are looked
- * up after our own.
+ * nodes and rewrites, verifies (verify_each) and dumps (dump_after). Passes of plugins, from the
+ * registry of the compilation, are looked up after our own.
  */
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <time.h>
 #include "passes/grad.h"
 #include "passes/passes.h"
@@ -38,52 +37,47 @@ const Pass pass_table[] = {
 const int pass_count = COUNT(pass_table);
 const char *const pipeline_default = "simplify,dce,grad,simplify,dce,digits,split,contract,group";
 
-/* ---- plugins: a shared object stays in the process, and so does this list of what came with it
- * ---- */
+/* ---- plugins ---- */
 
-typedef struct Plugin {
-    const Pass *passes;
-    struct Plugin *next;
-} Plugin;
-static Plugin *plugins;
-
-void pipeline_load(Diag *d, const char *so_path)
+void pipeline_load(Diag *d, PassRegistry *r, const char *so_path)
 {
     /* without a slash, dlopen would look among the system's libraries */
-    Arena *a = diag_arena(d);
-    void *so = dlopen(strchr(so_path, '/') ? so_path : arena_printf(a, "./%s", so_path),
+    void *so = dlopen(strchr(so_path, '/') ? so_path : arena_printf(r->arena, "./%s", so_path),
                       RTLD_NOW | RTLD_LOCAL);
     if (!so) diag_fail(d, "can't load the plugin: %s", dlerror());
     const Pass *passes = dlsym(so, "rtc_passes");
     if (!passes) diag_fail(d, "%s has no `const Pass rtc_passes[]`", so_path);
-    for (const Plugin *p = plugins; p; p = p->next)
-        if (p->passes == passes) return;
-    Plugin *p = malloc(sizeof *p);
-    if (!p) diag_fail(d, "out of memory");
-    *p = (Plugin){passes, plugins};
-    plugins = p;
+    for (int i = 0; i < r->plugins.n; i++)
+        if (r->plugins.v[i] == passes) return;
+    vec_push(r->arena, &r->plugins, passes);
 }
 
-static const Pass *pass_find(const char *name)
+typedef VEC(const Pass *) PassList;
+
+/* Our own, then those of plugins in the order of loading. */
+static PassList all_passes(const Unit *u)
 {
-    for (int i = 0; i < pass_count; i++)
-        if (strcmp(pass_table[i].name, name) == 0) return &pass_table[i];
-    for (const Plugin *p = plugins; p; p = p->next)
-        for (const Pass *row = p->passes; row->name; row++)
-            if (strcmp(row->name, name) == 0) return row;
+    PassList all = {0};
+    for (int i = 0; i < pass_count; i++) vec_push(u->arena, &all, &pass_table[i]);
+    for (int i = 0; u->registry && i < u->registry->plugins.n; i++)
+        for (const Pass *row = u->registry->plugins.v[i]; row->name; row++)
+            vec_push(u->arena, &all, row);
+    return all;
+}
+
+static const Pass *pass_find(const PassList *all, const char *name)
+{
+    for (int i = 0; i < all->n; i++)
+        if (strcmp(all->v[i]->name, name) == 0) return all->v[i];
     return NULL;
 }
 
 /* ---- the text ---- */
 
-typedef VEC(const Pass *) PassList;
-
-RTC_NORETURN static void unknown_pass(Unit *u, const char *name)
+RTC_NORETURN static void unknown_pass(Unit *u, const PassList *passes, const char *name)
 {
     VEC(const char *) names = {0};
-    for (int i = 0; i < pass_count; i++) vec_push(u->arena, &names, pass_table[i].name);
-    for (const Plugin *p = plugins; p; p = p->next)
-        for (const Pass *row = p->passes; row->name; row++) vec_push(u->arena, &names, row->name);
+    for (int i = 0; i < passes->n; i++) vec_push(u->arena, &names, passes->v[i]->name);
     const char *near = nearest_word(name, names.v, names.n);
     if (near) diag_fail(u->diag, "no pass `%s`\nhint: did you mean `%s`?", name, near);
     Str all = {.arena = u->arena};
@@ -93,13 +87,13 @@ RTC_NORETURN static void unknown_pass(Unit *u, const char *name)
 
 static PassList parse(Unit *u, const char *text)
 {
-    PassList list = {0};
+    PassList all = all_passes(u), list = {0};
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, ", \t\n");
         if (n) {
             const char *name = arena_strndup(u->arena, p, n);
-            const Pass *pass = pass_find(name);
-            if (!pass) unknown_pass(u, name);
+            const Pass *pass = pass_find(&all, name);
+            if (!pass) unknown_pass(u, &all, name);
             vec_push(u->arena, &list, pass);
         }
         p += n + (p[n] != 0);
@@ -186,7 +180,8 @@ static void dump_exists(Unit *u, const PassList *list)
     if (!u->dump_after || strcmp(u->dump_after, "all") == 0) return;
     for (int i = 0; i < list->n; i++)
         if (strcmp(list->v[i]->name, u->dump_after) == 0) return;
-    if (!pass_find(u->dump_after)) unknown_pass(u, u->dump_after);
+    PassList all = all_passes(u);
+    if (!pass_find(&all, u->dump_after)) unknown_pass(u, &all, u->dump_after);
     diag_fail(u->diag, "can't dump after `%s`: the pipeline doesn't run it", u->dump_after);
 }
 

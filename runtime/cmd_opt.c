@@ -19,7 +19,7 @@ typedef struct {
     Command *c;
     const char *path;
     bool ir;                         /* a .ir file; else a model */
-    bool grad;
+    PassRegistry registry;           /* of --load */
 } Source;
 
 static bool has_suffix(const char *s, const char *end)
@@ -28,12 +28,11 @@ static bool has_suffix(const char *s, const char *end)
     return n >= k && !strcmp(s + n - k, end);
 }
 
-static Source find_source(Command *c)
+static void find_source(Source *s)
 {
-    const char *path = c->options->arguments[0];
-    Source s = {.c = c, .path = path, .ir = has_suffix(path, ".ir")};
-    if (!s.ir) s.path = command_model(c, path);
-    return s;
+    const char *path = s->c->options->arguments[0];
+    s->ir = has_suffix(path, ".ir");
+    s->path = s->ir ? path : command_model(s->c, path);
 }
 
 static void release_graph(void *g) { graph_free(g); }
@@ -63,6 +62,7 @@ static Unit *unit_for(const Source *s, Graph *g)
     u->diag = s->c->diag;
     u->arena = s->c->arena;
     u->graph = g;
+    u->registry = &s->registry;
     u->want_grad = graph_find_root(g, ROOT_OUTPUT, "loss") != NULL;
     u->hint_default = 1024;
     u->verify_each = options_given(s->c->options, OPTION_verify_each);
@@ -204,16 +204,20 @@ static int bisect(const Source *s, const char *pipeline)
 
 /* ---- the command ---- */
 
-static int list_passes(Command *c)
+static void list_pass(Command *c, json_t *list, const Pass *p)
+{
+    if (c->json)
+        json_array_append_new(list, json_pack("{ss ss}", "name", p->name, "what", p->what));
+    else
+        printf("%-12s %s\n", p->name, p->what);
+}
+
+static int list_passes(Command *c, const PassRegistry *r)
 {
     json_t *list = json_array();
-    for (int i = 0; i < pass_count; i++) {
-        const Pass *p = &pass_table[i];
-        if (c->json)
-            json_array_append_new(list, json_pack("{ss ss}", "name", p->name, "what", p->what));
-        else
-            printf("%-12s %s\n", p->name, p->what);
-    }
+    for (int i = 0; i < pass_count; i++) list_pass(c, list, &pass_table[i]);
+    for (int i = 0; i < r->plugins.n; i++)
+        for (const Pass *p = r->plugins.v[i]; p->name; p++) list_pass(c, list, p);
     if (c->json) {
         print_json(c, list);
         return 0;
@@ -236,10 +240,12 @@ static void print_stats(Command *c, const Unit *u)
 int cmd_opt(Command *c)
 {
     const Options *o = c->options;
-    if (options_given(o, OPTION_load)) pipeline_load(c->diag, options_text(o, OPTION_load));
-    if (options_given(o, OPTION_list)) return list_passes(c);
+    Source s = {.c = c, .registry.arena = c->arena};
+    if (options_given(o, OPTION_load))
+        pipeline_load(c->diag, &s.registry, options_text(o, OPTION_load));
+    if (options_given(o, OPTION_list)) return list_passes(c, &s.registry);
     if (!o->narguments) diag_fail_status(c->diag, 2, "opt needs FILE.rt or FILE.ir, or --list");
-    Source s = find_source(c);
+    find_source(&s);
     const char *pipeline = options_text(o, OPTION_pipeline);
     if (options_given(o, OPTION_bisect)) return bisect(&s, pipeline ? pipeline : pipeline_default);
     Unit *u = pipeline ? run_passes(&s, pipeline, -1) : unit_for(&s, load(&s));

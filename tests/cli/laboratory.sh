@@ -11,6 +11,22 @@ expect 0 "rewrites" "$rtc" opt "$tiny" -p simplify --stats -o /dev/null
 expect 0 "changes a value" "$rtc" opt "$tiny" -p simplify,dce,grad,simplify --bisect
 expect 1 "did you mean \`simplify\`" "$rtc" opt "$tiny" -p simplyfy
 expect 2 "needs FILE.rt" "$rtc" opt
+# a pass of one's own, which is known to the command that loaded it only
+cat >mine.c <<'END'
+#include "passes/passes.h"
+static void forget(Unit *u)
+{
+    u->graph->roots.n = 1;
+    graph_rewrite(u->graph, NULL, NULL);
+}
+const Pass rtc_passes[] = {{"forget", "keep one root only", forget, 0, HAS_GROUPS, 0}, {0}};
+END
+${CC:-cc} -shared -fPIC -I "$source_dir" mine.c -o mine.so || fail "the plugin doesn't compile"
+expect 0 "keep one root only" "$rtc" opt --list --load mine.so
+expect 0 "1 root" bash -c '"$0" opt one.ir --load mine.so -p simplify,forget --verify-each |
+  grep -c ^root | sed "s/$/ root/"' "$rtc"
+expect 1 "did you mean \`forget\`" "$rtc" opt one.ir --load mine.so -p forgets
+expect 1 "no pass \`forget\`" "$rtc" opt one.ir -p forget
 
 expect 0 "k0" "$rtc" explain "$tiny"
 expect 0 '"phase": "backward"' "$rtc" explain "$tiny" --grad --json

@@ -138,8 +138,9 @@ static void missing_plugin(void **state)
 {
     (void)state;
     Test t = layer();
+    PassRegistry none = {.arena = t.u.arena};
     const char *volatile text = "";
-    DIAG_TRY(t.d) { pipeline_load(t.d, "/nonexistent/plugin.so"); }
+    DIAG_TRY(t.d) { pipeline_load(t.d, &none, "/nonexistent/plugin.so"); }
     DIAG_CATCH(t.d) { text = diag_text(t.d); }
     DIAG_END(t.d)
     assert_non_null(strstr(text, "can't load the plugin"));
