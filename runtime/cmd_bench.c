@@ -19,6 +19,7 @@ typedef struct {
     double least, median, flops, ceiling, cold, warm;
     ExecStats stats;
     int64_t parameters;
+    json_t *profile; /* NULL: not wanted */
 } Measured;
 
 /* ---- the ceiling ---- */
@@ -68,10 +69,9 @@ static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stat
     return stats->compile_seconds;
 }
 
-static double flops_of(Session *s, Executable *e, const OptionValues *given)
+/* The free dimensions, by symbol of the compiled graph. */
+static int64_t *sizes_of(Session *s, const Unit *u, const OptionValues *given)
 {
-    Unit *u = exec_unit(e);
-    if (!u || !u->groups) return 0;
     int64_t *by_name = trial_sizes(s->diag, s->arena, s->program->graph, *given, default_size(s));
     int64_t *syms = NEW_N(s->arena, int64_t, u->graph->syms.n + 1);
     for (int i = 0; i < u->graph->syms.n; i++) {
@@ -80,6 +80,14 @@ static double flops_of(Session *s, Executable *e, const OptionValues *given)
             if (!strcmp(s->program->graph->syms.v[k].name, u->graph->syms.v[i].name))
                 syms[i] = by_name[k];
     }
+    return syms;
+}
+
+static double flops_of(Session *s, Executable *e, const OptionValues *given)
+{
+    Unit *u = exec_unit(e);
+    if (!u || !u->groups) return 0;
+    const int64_t *syms = sizes_of(s, u, given);
     double flops = 0;
     for (int i = 0; i < u->groups->groups.n; i++)
         flops += group_cost(u, &u->groups->groups.v[i], syms).flops;
@@ -121,6 +129,61 @@ static void time_runs(Command *c, Session *s, Mode mode, Instance *in, Measured 
     m->median = seconds[done / 2];
 }
 
+/* ---- where the time goes ---- */
+
+static int by_seconds(const void *a, const void *b)
+{
+    const StepProfile *x = *(const StepProfile *const *)a, *y = *(const StepProfile *const *)b;
+    if (x->seconds != y->seconds) return x->seconds < y->seconds ? 1 : -1;
+    return x < y ? -1 : 1;
+}
+
+/* Runs of the program alone, without the optimizer, as a list with the slowest steps first. */
+static json_t *profile(Command *c, Session *s, Executable *e, Instance *in, const int64_t *syms)
+{
+    enum { RUNS = 5 };
+    const StepProfile *p;
+    for (int i = 0; i < RUNS; i++) {
+        store_begin(s->store);
+        exec_run(in, &(RunOptions){.seed = command_seed(c), .step = 0, .profile = true});
+    }
+    int n = exec_profile(in, &p);
+    const StepProfile **order = NEW_N(c->arena, const StepProfile *, n + 1);
+    for (int i = 0; i < n; i++) order[i] = &p[i];
+    qsort(order, (size_t)n, sizeof *order, by_seconds);
+    json_t *rows = json_array();
+    Unit *u = exec_unit(e);
+    for (int i = 0; i < n; i++) {
+        const StepProfile *r = order[i];
+        Cost cost = {0};
+        if (!r->runs) continue;
+        if (r->group >= 0) cost = group_cost(u, &u->groups->groups.v[r->group], syms);
+        json_array_append_new(rows, json_pack("{sf sf sf si ss ss si}", "seconds", r->seconds / r->runs, "flops",
+            cost.flops, "bytes", cost.bytes_read + cost.bytes_written, "group", r->group, "what", r->what ? r->what : "", "file",
+            diag_file(c->diag, r->loc), "line", diag_line(c->diag, r->loc, NULL)));
+    }
+    return rows;
+}
+
+static void print_profile(const json_t *rows)
+{
+    double total = 0, seen = 0;
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) total += json_real_value(json_object_get(row, "seconds"));
+    printf("\n      us     %%  sum %%  GFLOP/s   GB/s  group\n");
+    json_array_foreach(rows, i, row) {
+        double t = json_real_value(json_object_get(row, "seconds"));
+        seen += t;
+        printf("%8.0f %5.1f  %5.1f %8.1f %6.1f  g%lld %s  %s:%lld\n", 1e6 * t, 100 * t / total, 100 * seen / total,
+               json_real_value(json_object_get(row, "flops")) / t / 1e9,
+               json_real_value(json_object_get(row, "bytes")) / t / 1e9,
+               json_integer_value(json_object_get(row, "group")),
+               json_string_value(json_object_get(row, "what")), json_string_value(json_object_get(row, "file")),
+               json_integer_value(json_object_get(row, "line")));
+    }
+}
+
 /* ---- printing ---- */
 
 static void print(Command *c, const Measured *m, Mode mode)
@@ -130,14 +193,16 @@ static void print(Command *c, const Measured *m, Mode mode)
     if (c->json) {
         json_t *compile = json_pack("{sf}", "cold", m->cold);
         json_object_set_new(compile, "warm", isnan(m->warm) ? json_null() : json_real(m->warm));
-        print_json(c, json_pack(
+        json_t *all = json_pack(
             "{ss s{sf sf} sf sf sf si si si sI sI sI so sI}", "what", names[mode], "seconds", "min",
             m->least, "median", m->median, "flops", m->flops, "gemm_ceiling", m->ceiling, "ratio",
             rate / m->ceiling, "kernels", m->stats.kernels, "launches", m->stats.launches,
             "library_calls", m->stats.library_calls, "arena_bytes",
             (json_int_t)m->stats.arena_bytes, "arena_lower_bound", (json_int_t)m->stats.arena_lower,
             "parameters", (json_int_t)m->parameters, "compile", compile, "allocations",
-            (json_int_t)m->stats.allocations));
+            (json_int_t)m->stats.allocations);
+        if (m->profile) json_object_set(all, "profile", m->profile);
+        print_json(c, all);
         return;
     }
     printf("%-14s %.4g s (least), %.4g s (median)\n", names[mode], m->least, m->median);
@@ -151,6 +216,7 @@ static void print(Command *c, const Measured *m, Mode mode)
     printf("compiling      %.2f s cold", m->cold);
     if (isnan(m->warm)) printf("\n");
     else printf(", %.2f s from the cache\n", m->warm);
+    if (m->profile) print_profile(m->profile);
 }
 
 int cmd_bench(Command *c)
@@ -183,6 +249,8 @@ int cmd_bench(Command *c)
     time_runs(c, s, mode, in, &m);
     m.ceiling = fmax(m.ceiling, product_rate(c, 5));
     m.stats = exec_stats(in);
+    if (options_given(o, OPTION_bench_profile) && exec_unit(e))
+        m.profile = profile(c, s, e, in, sizes_of(s, exec_unit(e), &sizes));
     print(c, &m, mode);
     return 0;
 }
