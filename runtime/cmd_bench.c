@@ -44,16 +44,6 @@ static double product_rate(Command *c, int repeats)
 
 /* ---- the program ---- */
 
-/* With the inputs that it can't do without: masks and the like are left out. */
-static Executable *compile(Session *s, Mode mode)
-{
-    int n;
-    const char *const *given = session_needed(s, mode == FORWARD ? "" : "loss", &n);
-    return session_compile(s, &(SessionCompile){.training = mode == TRAINING,
-                                                .want_grad = mode != FORWARD, .given = given,
-                                                .ngiven = n});
-}
-
 /* A free dimension that isn't given, where the model says no less. */
 static int64_t default_size(const Session *s)
 {
@@ -61,10 +51,25 @@ static int64_t default_size(const Session *s)
     return most < 256 ? most : 256;
 }
 
+/* For the sizes that are timed, with the inputs that it can't do without: masks and the like are left out. */
+static Executable *compile(Session *s, Mode mode, OptionValues given_sizes)
+{
+    int n;
+    const char *const *given = session_needed(s, mode == FORWARD ? "" : "loss", &n);
+    const Graph *g = s->program->graph;
+    const char **names = NEW_N(s->arena, const char *, g->syms.n + 1);
+    for (int i = 0; i < g->syms.n; i++) names[i] = g->syms.v[i].name;
+    const int64_t *sizes = trial_sizes(s->diag, s->arena, s->program->graph, given_sizes, default_size(s));
+    return session_compile(s, &(SessionCompile){.training = mode == TRAINING,
+                                                .want_grad = mode != FORWARD, .given = given,
+                                                .ngiven = n, .sizes = sizes, .size_names = names,
+                                                .nsizes = g->syms.n});
+}
+
 static double compile_seconds(Command *c, Session *s, Mode mode, ExecStats *stats)
 {
-    Executable *e = compile(s, mode);
     OptionValues sizes = options_values(c->options, OPTION_size);
+    Executable *e = compile(s, mode, sizes);
     *stats = exec_stats(trial_instance(s, e, sizes, default_size(s), command_seed(c)));
     return stats->compile_seconds;
 }
