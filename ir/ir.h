@@ -319,6 +319,9 @@ void graph_assume_range(Graph *g, Node *n, const Ix *ext, const char *text, Loc 
 typedef Edge (*RewriteFn)(void *ctx, Graph *g, const Node *old, const Edge *args);
 void graph_rewrite(Graph *g, RewriteFn fn, void *ctx);            /* rewrite.c */
 Edge graph_renew(Graph *g, const Node *old, const Edge *args);    /* the same op through the constructors */
+/* While graph_rewrite runs: an old edge over `space` as it is now; with instead.node, one that reads `instead`, an
+ * edge over the old node's out axes. */
+Edge graph_reread(Graph *g, Edge old, const Space *space, Edge instead);
 void graph_dce(Graph *g);                                         /* drops unreachable nodes, renumbers */
 
 /* ---- identities (fold.c: pointwise; fold_sum.c: under a sum, a scat). True: *out is the result. ---- */

@@ -125,6 +125,15 @@ Edge graph_renew(Graph *g, const Node *old, const Edge *args)
     return rebuild(g, old, args, &none);
 }
 
+Edge graph_reread(Graph *g, Edge old, const Space *space, Edge instead)
+{
+    Swap s = {g, g->tables->renewing, space};
+    if (!instead.node) return swap_edge(&s, old);
+    const Ix *ix[MAX_AXES];
+    for (int i = 0; i < old.map->n; i++) ix[i] = swap_ix(&s, old.map->ix[i]);
+    return edge_comp(g, instead, map_make(g, old.map->n, ix), space);
+}
+
 void graph_rewrite(Graph *g, RewriteFn fn, void *ctx)
 {
     int n = g->nodes.n;

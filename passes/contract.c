@@ -16,7 +16,7 @@
  * suits all its readers.
  */
 #include <stdlib.h>
-#include "passes/contract.h"
+#include "passes/inner.h"
 
 enum { MOST_FACTORS = 8, LEAST_SIDE = 4, LEAST_WORK = 1 << 17, MOST_ROUNDS = 3 };
 
@@ -134,13 +134,20 @@ static Edge scaled_sum(Graph *g, const Space *space, int nout, double alpha, Edg
     return sum;
 }
 
+bool contraction_factors(Graph *g, Node *sum, Edge *a, Edge *b, double *alpha)
+{
+    if (!is_product_sum(sum)) return false;
+    Edge body = strip_scale(g, sum->args[0], sum->space, alpha);
+    if (body.node->op != OP_mul) return false;
+    *a = edge_arg(g, body, 0, sum->space), *b = edge_arg(g, body, 1, sum->space);
+    return true;
+}
+
 bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c)
 {
     double alpha;
-    if (!is_product_sum(sum)) return false;
-    Edge body = strip_scale(g, sum->args[0], sum->space, &alpha);
-    if (body.node->op != OP_mul) return false;
-    Edge a = edge_arg(g, body, 0, sum->space), b = edge_arg(g, body, 1, sum->space);
+    Edge a, b;
+    if (!contraction_factors(g, sum, &a, &b, &alpha)) return false;
     if (!contraction_axes(sum, edge_axes(a), edge_axes(b), syms, c)) return false;
     c->a = a;
     c->b = b;
@@ -248,6 +255,25 @@ static bool pair_factors(const Factors *f, Node *sum, const int64_t *syms, Sides
     return best_size >= 0;
 }
 
+static bool find_sides(Graph *g, Node *sum, Edge body, const int64_t *syms, Sides *s)
+{
+    Factors two = {.n = 2}, all = {.n = 0};
+    if (body.node->op != OP_mul) return false;
+    for (int i = 0; i < 2; i++) two.f[i] = edge_arg(g, body, i, sum->space);
+    return pair_factors(&two, sum, syms, s) ||
+           (flatten(g, body, sum->space, &all) && pair_factors(&all, sum, syms, s));
+}
+
+bool contraction_like(Graph *g, Node *sum, const int64_t *syms, Contraction *c)
+{
+    double alpha;
+    Sides s;
+    if (!is_product_sum(sum)) return false;
+    Edge body = strip_scale(g, sum->args[0], sum->space, &alpha);
+    return find_sides(g, sum, body, syms, &s) &&
+           contraction_axes(sum, s.axes[0], s.axes[1], syms, c);
+}
+
 /* ---- the pass ---- */
 
 /* The axes of the operands of a sum that need another layout; 0: none. */
@@ -259,14 +285,20 @@ typedef struct {
     const int64_t *syms;
     const Misplaced *copy; /* by old node id; NULL: first round */
     const int *readers;    /* by old node id */
+    Inner inner;           /* by old node id: products that stay inside kernels */
 } Contract;
+
+static Edge times(Graph *g, const Space *space, const Edge *part, int n)
+{
+    Edge e = part[0];
+    for (int i = 1; i < n; i++) e = graph_pw2(g, OP_mul, space, e, part[i]);
+    return e;
+}
 
 static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
 {
     if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : copy_by_digits(g, space, part[0]);
-    Edge e = part[0];
-    for (int i = 1; i < n; i++) e = graph_pw2(g, OP_mul, space, e, part[i]);
-    return graph_copy(g, space, e);
+    return graph_copy(g, space, times(g, space, part, n));
 }
 
 static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *args)
@@ -276,13 +308,11 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
     const Space *space = old->space;
     double alpha;
     Edge body = strip_scale(g, args[0], space, &alpha);
-    Factors two = {.n = 2}, all = {.n = 0};
-    if (body.node->op != OP_mul) return graph_renew(g, old, args);
-    for (int i = 0; i < 2; i++) two.f[i] = edge_arg(g, body, i, space);
     Sides s;
-    if (!pair_factors(&two, &sum, ctx->syms, &s) &&
-        !(flatten(g, body, space, &all) && pair_factors(&all, &sum, ctx->syms, &s)))
-        return graph_renew(g, old, args);
+    if (!find_sides(g, &sum, body, ctx->syms, &s)) return graph_renew(g, old, args);
+    if (ctx->inner.inner[old->id])
+        return scaled_sum(g, space, old->rank, alpha, times(g, space, s.part[0], s.n[0]),
+                          times(g, space, s.part[1], s.n[1]));
     Edge a = operand(g, space, s.part[0], s.n[0]), b = operand(g, space, s.part[1], s.n[1]);
     if (ctx->copy) {
         Misplaced m = ctx->copy[old->id];
@@ -300,6 +330,7 @@ static bool scale_product(Contract *ctx, Graph *g, const Node *old, const Edge *
         Node *sum = args[1 - i].node;
         Contraction c;
         if (scale->op != OP_const || ctx->readers[old->args[1 - i].node->id] != 1) continue;
+        if (ctx->inner.inner[old->args[1 - i].node->id]) continue;
         if (!contraction_match(g, sum, ctx->syms, &c)) continue;
         double alpha = c.alpha * scale->attr.value.f;
         Edge e = scaled_sum(g, sum->space, sum->rank, alpha, c.a, c.b);
@@ -346,13 +377,13 @@ static int by_work(const void *pa, const void *pb)
 }
 
 /* Which operands lie wrongly however orders are chosen; false if none does. */
-static bool misplaced(Unit *u, const int64_t *syms, Misplaced *copy)
+static bool misplaced(Unit *u, const int64_t *syms, const Inner *inner, Misplaced *copy)
 {
     Graph *g = u->graph;
     VEC(Contraction) all = {0};
     for (int i = 0; i < g->nodes.n; i++) {
         Contraction c;
-        if (contraction_match(g, g->nodes.v[i], syms, &c)) vec_push(u->arena, &all, c);
+        if (!inner->inner[i] && contraction_match(g, g->nodes.v[i], syms, &c)) vec_push(u->arena, &all, c);
     }
     if (!all.n) return false;
     qsort(all.v, (size_t)all.n, sizeof *all.v, by_work);
@@ -376,10 +407,12 @@ void pass_contract(Unit *u)
 {
     Graph *g = u->graph;
     Contract ctx = {.syms = hint_syms(u), .readers = count_readers(u)};
+    ctx.inner = inner_find(g, ctx.syms);
     graph_rewrite(g, contract_node, &ctx);
     for (int round = 0; round < MOST_ROUNDS; round++) {
         Misplaced *copy = NEW_N(u->arena, Misplaced, g->nodes.n);
-        if (!misplaced(u, ctx.syms, copy)) break;
+        ctx.inner = inner_find(g, ctx.syms);
+        if (!misplaced(u, ctx.syms, &ctx.inner, copy)) break;
         ctx.copy = copy;
         ctx.readers = count_readers(u);
         graph_rewrite(g, contract_node, &ctx);

@@ -28,6 +28,11 @@ Edge copy_by_digits(Graph *g, const Space *space, Edge e);
 /* The axes of two factors under a sum, by role; false if they don't make a product, or one too
  * small. */
 bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c);
+/* Is the node a sum over factors that make a product of two operands, whatever these are? a and b of
+ * the result aren't set. */
+bool contraction_like(Graph *g, Node *sum, const int64_t *syms, Contraction *c);
+/* Is the node a sum over alpha * a * b? The two factors, over its space. */
+bool contraction_factors(Graph *g, Node *sum, Edge *a, Edge *b, double *alpha);
 /* Is the node a sum over mul(a, b) of plain operands, worth a library call? */
 bool contraction_match(Graph *g, Node *sum, const int64_t *syms, Contraction *c);
 

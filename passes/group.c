@@ -30,6 +30,8 @@ static Grouper *grouper_new(Unit *u, bool unfused)
     w->block = NEW_N(a, int8_t *, n);
     w->product = NEW_N(a, int, n);
     w->elements = NEW_N(a, double, n);
+    w->operand = NEW_N(a, bool, n);
+    w->inner = inner_find(g, w->syms);
     for (int i = 0; i < n; i++) {
         w->cluster[i] = w->product[i] = -1;
         w->elements[i] = elements_at(g->nodes.v[i], w->syms);
@@ -170,7 +172,7 @@ static Group make_group(Grouper *w, int cluster, int id)
         gr.block = space_make(w->g, 0, NULL);
     } else {
         sort_block(w, &gr, c);
-        if (!w->unfused) shorten_block(w, &gr);
+        if (!w->unfused && !c->inner) shorten_block(w, &gr);
     }
     return gr;
 }

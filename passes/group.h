@@ -15,7 +15,7 @@
 #ifndef RTC_PASSES_GROUP_H
 #define RTC_PASSES_GROUP_H
 
-#include "passes/contract.h"
+#include "passes/inner.h"
 
 /* Kept node or stored leaf `node`, read at `map` over the reader's space. */
 typedef struct {
@@ -39,6 +39,8 @@ typedef struct {
     Phase phase;
     const WhenSet *when;
     bool product;
+    bool inner;       /* has a product of its own */
+    uint64_t protect; /* block axes along which its scores are private: no merge may lose them */
 } Cluster;
 
 typedef struct {
@@ -60,6 +62,8 @@ typedef struct {
     double *elements;     /* at the hints */
     int *product;         /* of a sum: index into products, or -1 */
 
+    Inner inner;            /* products that aren't the library's */
+    bool *operand;          /* by node id: light, an operand of one of these */
     VEC(Contraction) products;
     Product *built; /* as library calls */
     Order *order;   /* of every node's axes in memory; before merging, a first guess */

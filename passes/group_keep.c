@@ -88,6 +88,7 @@ static void find_products(Grouper *w)
     for (int i = 0; i < w->g->nodes.n; i++) {
         Contraction c;
         w->product[i] = -1;
+        if (w->inner.inner[i] && !w->unfused) continue;
         if (!w->device[i] || !contraction_match(w->g, w->g->nodes.v[i], w->syms, &c)) continue;
         vec_push(w->a, &w->products, c);
     }
@@ -97,6 +98,26 @@ static void find_products(Grouper *w)
         w->product[c->sum->id] = i;
         keep_operand(w, c->a);
         keep_operand(w, c->b);
+    }
+}
+
+/* What a product inside a kernel reads is a tensor, or code over scores that the kernel has in a
+ * private array. */
+static void keep_inner_operands(Grouper *w)
+{
+    for (int i = 0; i < w->g->nodes.n; i++) {
+        Edge f[2];
+        double alpha;
+        if (!w->device[i] || !w->inner.inner[i] ||
+            !contraction_factors(w->g, w->g->nodes.v[i], &f[0], &f[1], &alpha))
+            continue;
+        for (int k = 0; k < 2; k++) {
+            int id = f[k].node->id;
+            if (w->inner.over[id])
+                w->operand[id] = true;
+            else if (is_light(f[k].node) && f[k].node->nargs)
+                w->kept[id] = true;
+        }
     }
 }
 
@@ -118,6 +139,7 @@ void group_keep(Grouper *w)
     }
     find_products(w);
     if (w->unfused) return;
+    keep_inner_operands(w);
     Costs c = {w, NULL, NEW_N(w->a, double, n), NEW_N(w->a, double, n), NEW_N(w->a, double, n)};
     for (int i = 0; i < n; i++) {
         c.reader = g->nodes.v[i];
@@ -128,7 +150,7 @@ void group_keep(Grouper *w)
         Node *x = g->nodes.v[i];
         c.reader = x;
         if (!w->device[i]) continue;
-        if (is_light(x) && !w->kept[i] && x->op != OP_const && x->op != OP_fresh)
+        if (is_light(x) && !w->kept[i] && !w->operand[i] && x->op != OP_const && x->op != OP_fresh)
             w->kept[i] = pays_to_keep(&c, x);
         if (w->product[i] >= 0)
             product_evaluations(&c, &w->products.v[w->product[i]]);

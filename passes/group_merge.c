@@ -17,6 +17,7 @@
 #include "passes/group.h"
 
 enum {
+    ENOUGH_LARGE = 16,    /* of blocks with products inside: each is long work */
     ENOUGH_BLOCKS = 256,  /* keeps every core busy, also where lanes of a vector take several */
     SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
     MOST_MEMBERS = 40,
@@ -40,25 +41,18 @@ static void set_bit(uint64_t *set, int i) { set[i >> 6] |= 1ull << (i & 63); }
 
 /* ---- clusters of one node ---- */
 
-static bool may_be_block(const Node *n, int axis)
-{
-    if (axis >= n->rank) return false;
-    if (n->op == OP_top) return axis != n->rank - 1;
-    if (n->op == OP_scan) return axis != n->attr.scan.axis;
-    if (n->op == OP_scat) return !n->attr.key[axis];
-    return true;
-}
-
 static void new_cluster(Grouper *w, const Node *n)
 {
     Cluster c = {.phase = w->phase[n->id], .when = w->when[n->id]};
     c.product = w->product[n->id] >= 0;
+    c.inner = w->inner.inner[n->id];
     vec_push(w->a, &c.members, n->id);
     int8_t *block = NEW_N(w->a, int8_t, n->space->n + 1);
     for (int i = 0; i < n->space->n; i++) {
         block[i] = NONE;
         if (c.product || !may_be_block(n, i)) continue;
         block[i] = (int8_t)c.nblock;
+        if (!w->unfused && w->inner.kept[n->id] >> i & 1) c.protect |= 1ull << c.nblock;
         c.ext[c.nblock++] = n->space->ext[i];
     }
     w->block[n->id] = block;
@@ -288,17 +282,21 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
         return "the group would be too large to compile";
     if (third_between(w, a, b)) return "a third group lies between";
     int gap = cb->members.v[0] - ca->members.v[ca->members.n - 1];
-    if (gap > FAR_APART && bytes_read(w, ca) > ALIVE_BYTES)
+    if (gap > FAR_APART && !ca->inner && bytes_read(w, ca) > ALIVE_BYTES)
         return "far apart: what the first reads would stay alive until the second runs";
     double blocks = pair_clusters(w, a, b, p);
+    if (ca->protect & ~kept_axes(w, a, a, p) || cb->protect & ~kept_axes(w, a, b, p))
+        return "scores would not fit into a block";
     if (p->table) return "a scatter fills its whole table before it can be read";
     double need_a = cluster_blocks(w, ca), need_b = cluster_blocks(w, cb);
     double need = need_a > need_b ? need_a : need_b;
-    if (blocks < (need < ENOUGH_BLOCKS ? need : ENOUGH_BLOCKS) &&
+    double enough = ca->inner || cb->inner ? ENOUGH_LARGE : ENOUGH_BLOCKS;
+    if (blocks < (need < enough ? need : enough) &&
         cluster_work(w, ca) + cluster_work(w, cb) > SMALL_WORK) {
         if (blocks <= 1) return "no block axis in common: one needs all positions of the other";
         return arena_printf(w->a, "common block axes leave only %.0f blocks", blocks);
     }
+    if (ca->inner || cb->inner) return NULL;
     if (!p->edges && 2 * blocks < (need_a < need_b ? need_a : need_b))
         return "together they would have fewer blocks than either";
     if (!runs_along_memory(w, a, kept_axes(w, a, a, p)) ||
@@ -364,7 +362,14 @@ static void merge(Grouper *w, int a, int b, const Pairing *p)
     }
     renumber_blocks(w, &ca->members, to_a);
     renumber_blocks(w, &cb->members, to_b);
+    uint64_t protect = 0;
+    for (int i = 0; i < MAX_AXES; i++) {
+        if (ca->protect >> i & 1) protect |= 1ull << to_a[i];
+        if (cb->protect >> i & 1) protect |= 1ull << to_b[i];
+    }
+    ca->protect = protect;
     ca->nblock = n;
+    ca->inner |= cb->inner;
     sorted_union(w, &ca->members, &cb->members);
     for (int i = 0; i < cb->from.n; i++) vec_push(w->a, &ca->from, cb->from.v[i]);
     for (int i = 0; i < cb->to.n; i++) vec_push(w->a, &ca->to, cb->to.v[i]);
@@ -460,7 +465,7 @@ static bool shared_class(const Grouper *w, Chain *c, int root)
 
 static bool chain_has_blocks(Grouper *w, Chain *c)
 {
-    double need = 1, blocks = 1, work = 0;
+    double need = 1, blocks = 1, work = 0, enough = ENOUGH_BLOCKS;
     int members = 0;
     for (int i = 0; i < COUNT(c->parent); i++) {
         c->parent[i] = i;
@@ -472,6 +477,7 @@ static bool chain_has_blocks(Grouper *w, Chain *c)
         if (own > need) need = own;
         work += cluster_work(w, cl);
         members += cl->members.n;
+        if (cl->inner) enough = ENOUGH_LARGE;
         for (int m = 0; m < cl->members.n; m++)
             for (int k = 0; k < w->reads[cl->members.v[m]].n; k++)
                 chain_read(w, c, i, cl->members.v[m], &w->reads[cl->members.v[m]].v[k]);
@@ -479,7 +485,7 @@ static bool chain_has_blocks(Grouper *w, Chain *c)
     const Cluster *first = &w->clusters.v[c->cluster[0]];
     for (int x = 0; x < first->nblock; x++)
         if (shared_class(w, c, chain_find(c, x))) blocks *= size_at(first->ext[x], w->syms);
-    if (need > ENOUGH_BLOCKS) need = ENOUGH_BLOCKS;
+    if (need > enough) need = enough;
     return !c->table && members <= MOST_MEMBERS && (blocks >= need || work <= SMALL_WORK);
 }
 

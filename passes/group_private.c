@@ -13,6 +13,7 @@
 enum { LEAST_OPERATIONS = 4 };
 #define MOST_PRIVATE 65536.0  /* bytes of one private light value */
 #define MOST_BLOCK   262144.0 /* bytes that all private values of a block may take */
+#define MOST_SCORES  1048576.0 /* ... where products are among them */
 
 typedef struct {
     const Node *reader;  /* kept member, or light value made private */
@@ -174,14 +175,17 @@ static void decide(Private *p, int at)
     Grouper *w = p->w;
     Light *l = &p->lights.v[at];
     double own = elements_at(l->node, w->syms), times = 0;
+    bool operand = w->operand[l->node->id];
     for (int i = 0; i < l->uses.n; i++) times += space_at(l->uses.v[i].reader->space, w->syms);
-    if (times < 1.5 * own || !always_needed(p, l->node)) return;
+    if ((times < 1.5 * own && !operand) || !always_needed(p, l->node)) return;
     Node *n = l->node;
     double work = operations(p, n);
     l = light_of(p, n); /* others may have come in before it */
-    if (work < LEAST_OPERATIONS || times * work <= own * (work + 1) + times) return;
+    bool gain = work >= LEAST_OPERATIONS && times * work > own * (work + 1) + times;
+    if (!gain && !operand) return;
     int8_t *block = block_axes(p, l);
-    if (!block || private_bytes(w, l->node, block) > MOST_PRIVATE) return;
+    if (!block) return;
+    if (private_bytes(w, l->node, block) > (operand ? MOST_SCORES : MOST_PRIVATE)) return;
     if (reads_own_block(p, l->node, block)) l->block = block;
 }
 
@@ -243,10 +247,10 @@ static Member member(const Node *n, const int8_t *block, bool stored)
 
 /* Private values that don't fit a block's memory are stored, the largest first. Returns the room
  * left. */
-static double spill(const Grouper *w, Group *out)
+static double spill(const Grouper *w, bool products, Group *out)
 {
     for (;;) {
-        double room = MOST_BLOCK, most = 0;
+        double room = products ? MOST_SCORES : MOST_BLOCK, most = 0;
         int largest = -1;
         for (int i = 0; i < out->members.n; i++) {
             const Member *m = &out->members.v[i];
@@ -287,7 +291,7 @@ void group_members(Grouper *w, int cluster, Group *out)
         vec_push(w->a, &out->members, member(w->g->nodes.v[id], w->block[id], stored));
     }
     if (c->product || w->unfused) return;
-    double room = spill(w, out);
+    double room = spill(w, c->inner, out);
     Private p = {.w = w, .cluster = cluster};
     for (int i = 0; i < c->members.n; i++) {
         p.reader = w->g->nodes.v[c->members.v[i]];

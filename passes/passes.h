@@ -127,7 +127,8 @@ void pipeline_run(Unit *u, const char *pipeline);
 void pass_simplify(Unit *u);     /* rebuilds through the constructors: identities of ir/rules.def */
 void pass_grad(Unit *u);         /* reverse-mode differentiation of the `loss` output */
 void pass_dce(Unit *u);          /* what no root reaches goes; unwanted outputs and outputs of absent inputs too */
-void pass_split(Unit *u);        /* sums with too few outputs become two sums, so that every core has work */
+void pass_split(Unit *u);
+void pass_recompute(Unit *u);    /* scores are computed again where they would have to be stored; drops stop nodes */
 void pass_digits(Unit *u);       /* axes read through quotients and remainders become two axes */
 void pass_contract(Unit *u);     /* products worth a library call: their operands become stored, affinely read tensors */
 void pass_group(Unit *u);        /* nodes to groups and buffers */

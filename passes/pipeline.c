@@ -27,6 +27,8 @@ const Pass pass_table[] = {
      0, HAS_CONTRACT | HAS_GROUPS, 0},
     {"digits", "split axes that are read through quotients and remainders", pass_digits, 0,
      HAS_CONTRACT | HAS_GROUPS, 0},
+    {"recompute", "compute scores of attention again where they would have to be stored",
+     pass_recompute, 0, HAS_CONTRACT | HAS_GROUPS, 0},
     {"contract", "prepare products for the library: operands become stored tensors", pass_contract,
      0, HAS_CONTRACT | HAS_GROUPS, HAS_CONTRACT},
     {"group", "decide what is stored and what is computed together", pass_group, HAS_CONTRACT,
@@ -35,7 +37,7 @@ const Pass pass_table[] = {
      0, HAS_GROUPS, HAS_GROUPS},
 };
 const int pass_count = COUNT(pass_table);
-const char *const pipeline_default = "simplify,dce,grad,simplify,dce,digits,split,contract,group";
+const char *const pipeline_default = "simplify,dce,grad,simplify,dce,digits,split,recompute,contract,group";
 
 /* ---- plugins ---- */
 

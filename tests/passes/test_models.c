@@ -56,12 +56,12 @@ static void models(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {"routing_lm.rt", "depth=2", false, false, 20, 25},
-        {"routing_lm.rt", "depth=2", false, true, 54, 70},
-        {"routing_lm.rt", "depth=2", true, true, 74, 75},
-        {"routing_lm.rt", "reversible=true", true, true, 260, 240},
-        {"routing_transformer.rt", "depth=2", true, true, 72, 58},
-        {"routing_encdec.rt", NULL, true, true, 620, 530},
+        {"routing_lm.rt", "depth=2", false, false, 15, 24},
+        {"routing_lm.rt", "depth=2", false, true, 41, 64},
+        {"routing_lm.rt", "depth=2", true, true, 61, 73},
+        {"routing_lm.rt", "reversible=true", true, true, 211, 239},
+        {"routing_transformer.rt", "depth=2", true, true, 58, 55},
+        {"routing_encdec.rt", NULL, true, true, 507, 533},
     };
     for (int i = 0; i < COUNT(cases); i++) check_case(&cases[i]);
 }

@@ -71,7 +71,7 @@ static void statistics_and_dumps(void **state)
     assert_string_equal(failure(&t, pipeline_default), "");
     assert_int_equal(dumps.n, 1);
     assert_string_equal(dumps.first, "grad");
-    assert_int_equal(t.u.stats.n, 9);
+    assert_int_equal(t.u.stats.n, 10);
     const PassStat *grad = &t.u.stats.v[2];
     assert_string_equal(grad->name, "grad");
     assert_true(grad->nodes_after > grad->nodes_before);
