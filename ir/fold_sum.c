@@ -148,6 +148,26 @@ static bool choose(Sum *s, Edge body, int axis, const Ix *c, bool inside)
     return becomes(s, reduce(s, n.space, e));
 }
 
+/* fold_masked, also where the mask is read through a guard with 0 outside: positions don't mind being
+ * compared elsewhere. */
+static bool masked(const Sum *s, Edge e, Edge *cond, Edge *x, bool *when)
+{
+    if (fold_masked(s->g, s->space, e, cond, x, when)) return true;
+    const Node *n = e.node;
+    if (n->op != OP_read || !edge_is_const(n->args[1], 0)) return false;
+    Graph *g = s->g;
+    Guard guards[2 * MAX_AXES];
+    int axis;
+    const Ix *c;
+    Edge inner = edge_comp(g, n->args[0], e.map, s->space);
+    if (!fold_masked(g, s->space, inner, cond, x, when) || !pins_axis(s, *cond, &axis, &c)) return false;
+    if (c->loads) return false;
+    for (int i = 0; i < n->attr.guard.n; i++)
+        guards[i] = (Guard){ix_subst(g, n->attr.guard.g[i].ix, e.map, s->space), n->attr.guard.g[i].ext};
+    *x = graph_read(g, s->space, guards, n->attr.guard.n, *x, fold_const(g, x->node->dt, 0));
+    return true;
+}
+
 static bool sum_choice(Sum *s)
 {
     Edge f[MAX_FACTORS], cond, x, others;
@@ -155,7 +175,7 @@ static bool sum_choice(Sum *s)
     int axis, n = fold_factors(s->g, s->space, s->e, f);
     const Ix *c;
     for (int i = 0; i < n; i++) {
-        if (!fold_masked(s->g, s->space, f[i], &cond, &x, &when)) continue;
+        if (!masked(s, f[i], &cond, &x, &when)) continue;
         if (!find_pin(s, cond, &axis, &c, &others, &more)) continue;
         const Ix *ext = s->space->ext[axis];
         bool inside = ix_proves_ge0(s->g, c, s->space) && ix_proves_lt(s->g, c, ext, s->space);
