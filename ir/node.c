@@ -113,11 +113,14 @@ static uint64_t node_hash(const Node *n)
     return hash_mix(h, attr_hash(n));
 }
 
-/* The node equal to proto, made if there is none; replays of leaves and constants are the leaves themselves. */
+/* Replays of leaves and constants are the leaves themselves, but for draws, which take memory and time. */
+static int replay_of(const Graph *g, const Node *n) { return n->nargs || n->op == OP_rand ? g->replay : 0; }
+
+/* The node equal to proto, made if there is none. */
 Node *node_intern(Graph *g, const Node *proto)
 {
     Node key = *proto;
-    key.replay = key.nargs ? g->replay : 0;
+    key.replay = replay_of(g, &key);
     uint64_t h = node_hash(&key);
     const Node *old = table_find(&g->tables->nodes, h, &key, node_same);
     if (old) return (Node *)old;
@@ -133,7 +136,7 @@ Node *node_intern(Graph *g, const Node *proto)
 bool node_lookup(Graph *g, const Node *proto, Node **found)
 {
     Node key = *proto;
-    key.replay = key.nargs ? g->replay : 0;
+    key.replay = replay_of(g, &key);
     *found = (Node *)table_find(&g->tables->nodes, node_hash(&key), &key, node_same);
     return *found != NULL;
 }

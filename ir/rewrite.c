@@ -1,4 +1,5 @@
 /* rewrite.c: passes rebuild what the roots reach; graph_dce drops the rest. */
+#include <stdlib.h>
 #include "ir/intern.h"
 
 /* ---- reachability ---- */
@@ -134,6 +135,41 @@ Edge graph_reread(Graph *g, Edge old, const Space *space, Edge instead)
     return edge_comp(g, instead, map_make(g, old.map->n, ix), space);
 }
 
+/* ---- order ---- */
+
+static int by_age(const void *pa, const void *pb)
+{
+    const Node *const *a = pa, *const *b = pb;
+    return (*a)->id - (*b)->id;
+}
+
+/* Nodes in the order of what they replace, each after what it reads: what a layer became stands
+ * where the layer stood, although some of its nodes are new and others are not. */
+static void keep_order(Graph *g, const Edge *by, int n)
+{
+    Mark m = {.g = g, .live = NEW_N(g->arena, bool, g->nodes.n)};
+    VEC(Node *) order = {0}, found = {0};
+    for (int i = 0; i < n; i++) {
+        if (!by[i].node) continue;
+        mark(&m, by[i], false);
+        for (int k = 0; k < by[i].map->n; k++) ix_loads(by[i].map->ix[k], mark, &m);
+        found.n = 0;
+        while (m.work.n) {
+            Node *x = vec_pop(&m.work);
+            vec_push(g->arena, &found, x);
+            node_reads(x, mark, &m);
+        }
+        if (found.n) qsort(found.v, (size_t)found.n, sizeof *found.v, by_age);
+        for (int k = 0; k < found.n; k++) vec_push(g->arena, &order, found.v[k]);
+    }
+    for (int i = 0; i < g->nodes.n; i++)
+        if (!m.live[i]) vec_push(g->arena, &order, g->nodes.v[i]);
+    for (int i = 0; i < order.n; i++) {
+        g->nodes.v[i] = order.v[i];
+        order.v[i]->id = i;
+    }
+}
+
 void graph_rewrite(Graph *g, RewriteFn fn, void *ctx)
 {
     int n = g->nodes.n;
@@ -173,5 +209,6 @@ void graph_rewrite(Graph *g, RewriteFn fn, void *ctx)
         Assumed *a = &g->tables->ranges.v[i];
         if (a->node->id < n && by[a->node->id].node) a->node = by[a->node->id].node;
     }
+    keep_order(g, by, n);
     graph_dce(g);
 }

@@ -247,7 +247,7 @@ const char *node_flaw(Graph *g, const Node *n)
     if ((flaw = reduced_flaw(g, n)) || (flaw = attr_flaw(g, n))) return flaw;
     if ((flaw = dtype_flaw(g, n)) || (flaw = canonical_flaw(g, n))) return flaw;
     if (n->region < 0 || n->region >= g->regions.n) FLAW("C19: there is no region %d", n->region);
-    if (n->replay < 0 || (n->replay && !n->nargs)) FLAW("C20: a leaf is replayed");
+    if (n->replay < 0 || (n->replay && !n->nargs && n->op != OP_rand)) FLAW("C20: a leaf is replayed");
     return NULL;
 }
 

@@ -14,8 +14,7 @@
  * Clones are made when backward arrives, one set per region, with a replay number of their own, so
  * that they are not consed with the originals. Some values are never computed again: ints, because
  * a routing decision is made once; what a step reads as its state, because a state is not started
- * twice; draws, which are leaves and give the same bits. A bool is when it compares replayed
- * floats.
+ * twice; conditions of branches, which are known before launch. A draw gives the same bits again.
  */
 #include "passes/walk.h"
 
@@ -35,6 +34,7 @@ struct Replay {
     int n;         /* forward nodes */
     Scope **scope; /* by region: the innermost scope around it, itself included; NULL: none */
     int *chunk;    /* by region: the innermost chunk region around it; 0: none */
+    bool *decides; /* by node: a condition of a branch, or read by one */
 };
 
 /* ---- regions ---- */
@@ -66,12 +66,29 @@ static Scope *new_scope(Replay *r, int region, Scope *up, int replay)
     return s;
 }
 
+static void mark_decides(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    ((Replay *)ctx)->decides[e.node->id] = true;
+}
+
+static void find_conditions(Replay *r)
+{
+    r->decides = NEW_N(r->g->arena, bool, r->n);
+    for (int i = r->n - 1; i >= 0; i--) {
+        const Node *n = r->g->nodes.v[i];
+        if (n->op == OP_branch) mark_decides(r, n->args[0], false);
+        if (r->decides[i]) node_reads(n, mark_decides, r);
+    }
+}
+
 Replay *replay_new(Graph *g)
 {
     Replay *r = NEW(g->arena, Replay);
     *r = (Replay){.g = g, .n = g->nodes.n};
     r->scope = NEW_N(g->arena, Scope *, g->regions.n);
     r->chunk = NEW_N(g->arena, int, g->regions.n);
+    find_conditions(r);
     int replay = 0;
     for (int i = 0; i < r->n; i++)
         if (g->nodes.v[i]->replay > replay) replay = g->nodes.v[i]->replay;
@@ -116,11 +133,11 @@ static bool reads_state(const Node *m)
 /* The innermost of the scopes around `from` in which m is replayed; NULL: m is read itself. */
 static Scope *scope_of(const Replay *r, Scope *from, const Node *m)
 {
-    if (m->dt == DT_INT || m->id >= r->n || reads_state(m)) return NULL;
+    if (m->dt == DT_INT || m->id >= r->n || r->decides[m->id] || reads_state(m)) return NULL;
     for (Scope *s = from; s; s = s->up) {
         if (s->step && s->step[m->id] && m->dt == DT_FLOAT) return s;
         if (s->next && s->next[m->id]) continue; /* what leaves the region is kept */
-        if (m->nargs && inside(r, s, m)) return s;
+        if ((m->nargs || m->op == OP_rand) && inside(r, s, m)) return s;
     }
     return NULL;
 }
@@ -141,14 +158,13 @@ static bool known(Replay *r, Scope *from, Node *m, Edge *e)
 static Edge clone(Replay *r, Scope *s, Node *m)
 {
     Edge arg[MAX_ARGS];
-    bool same = m->dt == DT_BOOL;
     for (int i = 0; i < m->nargs; i++) {
         Edge a = m->args[i], e;
         known(r, s, a.node, &e);
-        same = same && edge_eq(e, itself(r, a.node));
         arg[i] = edge_comp(r->g, e, a.map, m->space);
     }
-    return same ? itself(r, m) : graph_renew(r->g, m, arg);
+    if (m->op == OP_rand) return graph_rand(r->g, m->attr.site, m->space);
+    return graph_renew(r->g, m, arg);
 }
 
 /* An edge over the step's space, as one over the out axes of the stream's node. */
@@ -202,7 +218,8 @@ static bool ready(Replay *r, PendingList *pending, Pending t)
         all &= require(r, pending, t.scope, q->next.node);
         return require(r, pending, t.scope, q->delta.node) && all;
     }
-    for (int i = 0; i < t.node->nargs; i++) all &= require(r, pending, t.scope, t.node->args[i].node);
+    for (int i = 0; i < t.node->nargs; i++)
+        all &= require(r, pending, t.scope, t.node->args[i].node);
     return all;
 }
 
