@@ -160,6 +160,23 @@ static int by_bytes(const void *pa, const void *pb)
     return strcmp(a->name, b->name);
 }
 
+/* The first group during which the most bytes of temporaries are alive. */
+static int peak_group(const Unit *u, const Extent *e, int n)
+{
+    int groups = u->groups->groups.n, peak = 0;
+    double *change = NEW_N(u->arena, double, groups + 1), alive = 0, most = 0;
+    for (int i = 0; i < n; i++) {
+        change[e[i].first] += (double)e[i].bytes;
+        change[e[i].last + 1] -= (double)e[i].bytes;
+    }
+    for (int i = 0; i < groups; i++) {
+        alive += change[i];
+        if (alive <= most) continue;
+        most = alive, peak = i;
+    }
+    return peak;
+}
+
 static void make_tensors(Unit *u, const int64_t *syms, Explain *x)
 {
     VEC(Extent) temps = {0};
@@ -169,13 +186,16 @@ static void make_tensors(Unit *u, const int64_t *syms, Explain *x)
         t.name = b->name ? b->name : arena_printf(u->arena, "%%%d", b->node->id);
         t.shape = extents_text(u, b->node->space, b->order, b->node->rank);
         t.line = line_of(u, b->node->loc);
+        t.first = b->first, t.last = b->last;
         vec_push(u->arena, &x->stored, t);
+        x->class_bytes[t.cls] += t.bytes;
         Extent e = {.bytes = (size_t)t.bytes, .first = b->first, .last = b->last};
         if (b->cls == BUF_TEMP) vec_push(u->arena, &temps, e);
     }
     if (x->stored.n) qsort(x->stored.v, (size_t)x->stored.n, sizeof *x->stored.v, by_bytes);
     x->temp_bytes = (double)memplan(temps.v, temps.n, u->arena);
     x->temp_bound = (double)memplan_lower_bound(temps.v, temps.n, u->arena);
+    x->peak = peak_group(u, temps.v, temps.n);
 }
 
 /* ---- pairs ---- */

@@ -28,7 +28,8 @@ typedef struct {
     BufferClass cls;
     const char *shape; /* [b,t,512], in the order in which it lies in memory */
     double bytes;
-    LineRange line; /* file NULL: none */
+    LineRange line;  /* file NULL: none */
+    int first, last; /* groups between which it lives */
 } ExplainTensor;
 
 /* A producer and a consumer among values that are computed once. */
@@ -43,9 +44,11 @@ typedef struct {
     VEC(ExplainKernel) kernels; /* in order of execution, products included */
     VEC(ExplainTensor) stored;  /* the largest first */
     VEC(ExplainPair) pairs;
-    double flops, bytes; /* sums over kernels */
-    double temp_bytes;   /* of the arena of temporaries */
-    double temp_bound;   /* the most bytes of them alive at one time */
+    double flops, bytes;              /* sums over kernels */
+    double class_bytes[BUF_TEMP + 1]; /* sums over stored tensors, by class */
+    double temp_bytes;                /* of the arena of temporaries */
+    double temp_bound;                /* the most bytes of them alive at one time */
+    int peak;                         /* the first group that runs then */
 } Explain;
 
 /* From u->groups, at concrete sizes by symbol id (NULL: the hints). Everything lives in u->arena.

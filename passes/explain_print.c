@@ -53,19 +53,33 @@ static void print_kernels(const Unit *u, const Explain *x, Str *out)
     }
 }
 
+static void print_totals(const Unit *u, const Explain *x, Str *out)
+{
+    const ExplainKernel *peak = x->kernels.n ? &x->kernels.v[x->peak] : NULL;
+    str_add(out, "bytes:");
+    for (int c = 0; c < BUF_TEMP; c++)
+        if (x->class_bytes[c] > 0)
+            str_printf(out, " %s %s,", buffer_class_name((BufferClass)c),
+                       short_number(u->arena, x->class_bytes[c]));
+    str_printf(out, " arena of temporaries %s\n", short_number(u->arena, x->temp_bytes));
+    if (peak)
+        str_printf(out, "at least %s are alive at one time (*), during %s\n",
+                   short_number(u->arena, x->temp_bound), peak->name);
+}
+
 static void print_stored(const Unit *u, const Explain *x, Str *out)
 {
     str_add(out, "\nstored tensors\n");
     for (int i = 0; i < x->stored.n; i++) {
         const ExplainTensor *t = &x->stored.v[i];
-        str_printf(out, "%9s  %-9s %s %s", short_number(u->arena, t->bytes),
+        bool alive = t->cls == BUF_TEMP && t->first <= x->peak && x->peak <= t->last;
+        str_printf(out, "%9s%c %-9s %s %s", short_number(u->arena, t->bytes), alive ? '*' : ' ',
                    buffer_class_name(t->cls), t->name, t->shape);
         if (t->cls == BUF_TEMP && t->line.file)
             str_printf(out, "  %s:%d", t->line.file, t->line.first);
         str_add(out, "\n");
     }
-    str_printf(out, "temporaries: %s bytes in one arena; at least %s are alive at one time\n",
-               short_number(u->arena, x->temp_bytes), short_number(u->arena, x->temp_bound));
+    print_totals(u, x, out);
 }
 
 static void print_apart(const Explain *x, Str *out)

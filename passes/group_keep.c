@@ -27,8 +27,8 @@ static double load_cost(const Grouper *w, const Node *n)
     return bytes <= 256e3 ? 1 : bytes <= 8e6 ? 3 : 8;
 }
 
-#define MARGIN 1.4
-#define LAUNCH 2e5     /* of one more kernel */
+#define MARGIN     1.4
+#define LAUNCH     2e5 /* of one more kernel */
 #define LEAST_WORK 4.0 /* less is not much more than a load */
 
 /* A value below everything else in the tree is shared by all its uses there; the sum is a bound, so
@@ -121,6 +121,42 @@ static void keep_inner_operands(Grouper *w)
     }
 }
 
+/* ---- running sums ---- */
+
+enum { FAR_APART = 100 }; /* in nodes */
+
+static void count_reader(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    ((int *)ctx)[e.node->id]++;
+}
+
+/* The sum of what is computed far apart (the gradient of a weight that several layers share) is
+ * kept before each term that comes late: otherwise all terms would wait for the last. */
+static void keep_running_sums(Grouper *w)
+{
+    Graph *g = w->g;
+    int *readers = NEW_N(w->a, int, g->nodes.n);
+    int *terms = NEW_N(w->a, int, g->nodes.n); /* that live until the node is computed */
+    for (int i = 0; i < g->nodes.n; i++)
+        if (w->device[i]) node_reads(g->nodes.v[i], count_reader, readers);
+    for (int i = 0; i < g->nodes.n; i++) {
+        const Node *n = g->nodes.v[i];
+        bool sum = w->device[i] && n->op == OP_add;
+        for (int k = 0; k < 2 && sum; k++) {
+            int x = n->args[k].node->id, y = n->args[1 - k].node->id;
+            if (w->elements[x] != w->elements[i]) continue;
+            if (y - x > FAR_APART && terms[x] > 1) {
+                w->kept[x] = true;
+                terms[x] = 1;
+            }
+            terms[i] += terms[x];
+        }
+        if (w->kept[i]) terms[i] = 1;
+        if (readers[i] != 1 || w->root[i]) terms[i] = 0;
+    }
+}
+
 /* A product reads its two operands and nothing under them. */
 static void product_evaluations(Costs *c, const Contraction *p)
 {
@@ -140,6 +176,7 @@ void group_keep(Grouper *w)
     find_products(w);
     if (w->unfused) return;
     keep_inner_operands(w);
+    keep_running_sums(w);
     Costs c = {w, NULL, NEW_N(w->a, double, n), NEW_N(w->a, double, n), NEW_N(w->a, double, n)};
     for (int i = 0; i < n; i++) {
         c.reader = g->nodes.v[i];

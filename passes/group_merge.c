@@ -21,7 +21,7 @@ enum {
     ENOUGH_BLOCKS = 256,  /* keeps every core busy, also where lanes of a vector take several */
     SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
     MOST_MEMBERS = 40,
-    FAR_APART = 400, /* in nodes */
+    FAR_APART = 150, /* in nodes */
     MOST_ROUNDS = 4,
     VECTOR = 16
 };
@@ -215,12 +215,17 @@ static double cluster_work(const Grouper *w, const Cluster *c)
     return work;
 }
 
-static double bytes_read(const Grouper *w, const Cluster *c)
+/* Bytes that c reads, which would stay alive if it ran at node `until`. */
+static double kept_alive(const Grouper *w, const Cluster *c, int until)
 {
     double bytes = 0;
     for (int i = 0; i < c->members.n; i++)
-        for (int k = 0; k < w->reads[c->members.v[i]].n; k++)
-            bytes += bytes_at(w->reads[c->members.v[i]].v[k].node, w->syms);
+        for (int k = 0; k < w->reads[c->members.v[i]].n; k++) {
+            const Node *n = w->reads[c->members.v[i]].v[k].node;
+            const Ints *r = &w->readers[n->id];
+            bool anyway = is_stored_leaf(n) || w->root[n->id] || r->v[r->n - 1] >= until;
+            if (!anyway) bytes += bytes_at(n, w->syms);
+        }
     return bytes;
 }
 
@@ -282,7 +287,7 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
         return "the group would be too large to compile";
     if (third_between(w, a, b)) return "a third group lies between";
     int gap = cb->members.v[0] - ca->members.v[ca->members.n - 1];
-    if (gap > FAR_APART && !ca->inner && bytes_read(w, ca) > ALIVE_BYTES)
+    if (gap > FAR_APART && !ca->inner && kept_alive(w, ca, cb->members.v[0]) > ALIVE_BYTES)
         return "far apart: what the first reads would stay alive until the second runs";
     double blocks = pair_clusters(w, a, b, p);
     if (ca->protect & ~kept_axes(w, a, a, p) || cb->protect & ~kept_axes(w, a, b, p))

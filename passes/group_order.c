@@ -3,7 +3,8 @@
  * Topological; among what could run next, the group whose last node was made first, so layers
  * follow one another as written and a gradient is used soon after it is made. Groups that only
  * recompute (replay), or that prepare forward values for the backward pass, run just before their
- * first reader: until then, what they compute needs no memory.
+ * first reader: until then, what they compute needs no memory. But not if what they read would take
+ * more while they wait: a gradient of a weight runs when it can.
  */
 #include "passes/group.h"
 
@@ -103,6 +104,66 @@ static Ints run(Order_ *o)
     return order;
 }
 
+/* ---- what can wait ---- */
+
+/* The last time that a node is read by others than the cluster; its own time if nobody else does.
+ */
+static double last_read(const Order_ *o, const Node *n, int but)
+{
+    const Grouper *w = o->w;
+    double last = -1;
+    int own = w->cluster[n->id] < 0 ? -1 : group_find(w, w->cluster[n->id]);
+    if (own >= 0) last = o->key[own];
+    for (int i = 0; i < w->readers[n->id].n; i++) {
+        int c = group_find(w, w->cluster[w->readers[n->id].v[i]]);
+        if (c != but && o->key[c] > last) last = o->key[c];
+    }
+    return last;
+}
+
+/* Bytes times groups that the cluster's results don't take if it runs at `then`, not at its key. */
+static double saved(const Order_ *o, int cluster, double then)
+{
+    const Grouper *w = o->w;
+    const Ints *m = &w->clusters.v[cluster].members;
+    double bytes = 0;
+    for (int i = 0; i < m->n; i++) {
+        bool read = false;
+        for (int k = 0; k < w->readers[m->v[i]].n && !read; k++)
+            read = group_find(w, w->cluster[w->readers[m->v[i]].v[k]]) != cluster;
+        if (read && !w->root[m->v[i]]) bytes += bytes_at(w->g->nodes.v[m->v[i]], w->syms);
+    }
+    return bytes * (then - o->key[cluster]);
+}
+
+static bool is_kept_anyway(const Grouper *w, const Node *n)
+{
+    return is_stored_leaf(n) || w->root[n->id];
+}
+
+/* ... that what it reads takes then. */
+static double spent(const Order_ *o, int cluster, double then)
+{
+    const Grouper *w = o->w;
+    const Ints *m = &w->clusters.v[cluster].members;
+    double spent = 0;
+    Reads seen = {0};
+    for (int i = 0; i < m->n; i++)
+        for (int k = 0; k < w->reads[m->v[i]].n; k++) {
+            const Read *r = &w->reads[m->v[i]].v[k];
+            bool again = is_kept_anyway(w, r->node);
+            for (int s = 0; s < seen.n; s++) again |= seen.v[s].node == r->node;
+            if (again ||
+                (w->cluster[r->node->id] >= 0 && group_find(w, w->cluster[r->node->id]) == cluster))
+                continue;
+            vec_push(w->a, &seen, *r);
+            double from = last_read(o, r->node, cluster);
+            if (from < o->key[cluster]) from = o->key[cluster];
+            if (from < then) spent += bytes_at(r->node, w->syms) * (then - from);
+        }
+    return spent;
+}
+
 Ints group_order(Grouper *w)
 {
     int n = w->clusters.n;
@@ -123,7 +184,8 @@ Ints group_order(Grouper *w)
         double first = o.key[o.to[c].v[0]];
         for (int k = 1; k < o.to[c].n; k++)
             if (o.key[o.to[c].v[k]] < first) first = o.key[o.to[c].v[k]];
-        o.key[c] = first - 0.5;
+        first -= 0.5;
+        if (first > o.key[c] && saved(&o, c, first) > spent(&o, c, first)) o.key[c] = first;
     }
     return run(&o);
 }

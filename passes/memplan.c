@@ -1,8 +1,8 @@
 /* memplan.c: where in the arena each temporary tensor lies.
  *
  * Two tensors that are alive at one time must not overlap; the arena should be small. Greedy by
- * size: the largest first, each into the tightest gap between those already placed that live at the
- * same time, or above them all. Three orders are tried and the smallest arena is kept.
+ * size: the largest first, each into a gap between those already placed that live at the same time,
+ * or above them all. Three orders and two choices of gap are tried and the smallest arena is kept.
  *
  * memplan: any n; offsets are multiples of 64 bytes; cost O(n^2) comparisons per order.
  */
@@ -15,6 +15,7 @@ static size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 typedef struct {
     double key; /* larger is placed first */
+    int alive;  /* ... of equal ones what lives longer */
     int at;     /* position in the caller's array */
 } Ranked;
 
@@ -22,7 +23,7 @@ static int by_key(const void *pa, const void *pb)
 {
     const Ranked *a = pa, *b = pb;
     if (a->key != b->key) return a->key < b->key ? 1 : -1;
-    return a->at - b->at;
+    return a->alive != b->alive ? b->alive - a->alive : a->at - b->at;
 }
 
 typedef struct {
@@ -30,10 +31,11 @@ typedef struct {
     int first, last;
 } Placed;
 
-/* The lowest offset in the tightest gap among the n placed (by rising begin) that meet [first,
- * last]. */
-static size_t best_gap(const Placed *p, int n, size_t bytes, int first, int last)
+/* The lowest offset in the tightest gap, or in the lowest, among the n placed (by rising begin)
+ * that meet x in time. */
+static size_t find_gap(const Placed *p, int n, size_t bytes, const Extent *x, bool tightest)
 {
+    int first = x->first, last = x->last;
     size_t free_from = 0, best = SIZE_MAX, best_room = SIZE_MAX;
     for (int i = 0; i < n; i++) {
         if (p[i].last < first || last < p[i].first) continue;
@@ -42,6 +44,7 @@ static size_t best_gap(const Placed *p, int n, size_t bytes, int first, int last
             if (room >= bytes && room < best_room) {
                 best = free_from;
                 best_room = room;
+                if (!tightest) return best;
             }
         }
         if (p[i].end > free_from) free_from = p[i].end;
@@ -49,14 +52,15 @@ static size_t best_gap(const Placed *p, int n, size_t bytes, int first, int last
     return best == SIZE_MAX ? free_from : best;
 }
 
-static size_t place(const Extent *e, int n, const Ranked *rank, Placed *placed, size_t *offset)
+static size_t place(const Extent *e, int n, const Ranked *rank, bool tightest, Placed *placed,
+                    size_t *offset)
 {
     size_t arena = 0;
     int np = 0;
     for (int r = 0; r < n; r++) {
         const Extent *x = &e[rank[r].at];
         size_t bytes = rounded(x->bytes);
-        size_t at = bytes ? best_gap(placed, np, bytes, x->first, x->last) : 0;
+        size_t at = bytes ? find_gap(placed, np, bytes, x, tightest) : 0;
         offset[rank[r].at] = at;
         if (!bytes) continue;
         if (at + bytes > arena) arena = at + bytes;
@@ -86,10 +90,11 @@ size_t memplan(Extent *e, int n, Arena *scratch)
     Placed *placed = NEW_N(scratch, Placed, n);
     size_t *offset = NEW_N(scratch, size_t, n);
     size_t best = SIZE_MAX;
-    for (int order = 0; order < 3; order++) {
-        for (int i = 0; i < n; i++) rank[i] = (Ranked){order_key(order, &e[i]), i};
+    for (int way = 0; way < 6; way++) {
+        for (int i = 0; i < n; i++)
+            rank[i] = (Ranked){order_key(way / 2, &e[i]), e[i].last - e[i].first, i};
         qsort(rank, (size_t)n, sizeof *rank, by_key);
-        size_t arena = place(e, n, rank, placed, offset);
+        size_t arena = place(e, n, rank, way % 2, placed, offset);
         if (arena >= best) continue;
         best = arena;
         for (int i = 0; i < n; i++) e[i].offset = offset[i];

@@ -9,8 +9,8 @@ static json_t *json_lines(const ExplainKernel *k)
     json_t *list = json_array();
     for (int i = 0; i < k->lines.n; i++) {
         const LineRange *l = &k->lines.v[i];
-        json_array_append_new(list, json_pack("{ss si si}", "file", l->file ? l->file : "",
-                                              "first", l->first, "last", l->last));
+        json_array_append_new(list, json_pack("{ss si si}", "file", l->file ? l->file : "", "first",
+                                              l->first, "last", l->last));
     }
     return list;
 }
@@ -22,11 +22,12 @@ static json_t *json_kernels(const Explain *x, bool products)
     for (int i = 0; i < x->kernels.n; i++) {
         const ExplainKernel *k = &x->kernels.v[i];
         if (k->product != products) continue;
-        json_array_append_new(list, json_pack(
-            "{ss ss ss ss sf sf so sb}", "name", k->name, "phase", phase_name(k->phase), "what",
-            k->what ? k->what : "", "block", k->block ? k->block : "", "bytes",
-            k->cost.bytes_read + k->cost.bytes_written, "flops", k->cost.flops, "lines",
-            json_lines(k), "conditional", (int)k->conditional));
+        json_array_append_new(list, json_pack("{ss ss ss ss sf sf so sb}", "name", k->name, "phase",
+                                              phase_name(k->phase), "what", k->what ? k->what : "",
+                                              "block", k->block ? k->block : "", "bytes",
+                                              k->cost.bytes_read + k->cost.bytes_written, "flops",
+                                              k->cost.flops, "lines", json_lines(k), "conditional",
+                                              (int)k->conditional));
     }
     return list;
 }
@@ -36,9 +37,10 @@ static json_t *json_stored(const Explain *x)
     json_t *list = json_array();
     for (int i = 0; i < x->stored.n; i++) {
         const ExplainTensor *t = &x->stored.v[i];
-        json_array_append_new(list, json_pack("{ss ss ss sf}", "name", t->name, "class",
-                                              buffer_class_name(t->cls), "shape", t->shape,
-                                              "bytes", t->bytes));
+        json_t *o =
+            json_pack("{ss ss ss sf si si}", "name", t->name, "class", buffer_class_name(t->cls),
+                      "shape", t->shape, "bytes", t->bytes, "first", t->first, "last", t->last);
+        json_array_append_new(list, o);
     }
     return list;
 }
@@ -69,10 +71,11 @@ int cmd_explain(Command *c)
         file_save(c->diag, options_text(o, OPTION_dot), dot.s, dot.n);
     }
     if (c->json) {
-        print_json(c, json_pack("{so so so so sf sf sf sf}", "kernels", json_kernels(x, false),
+        print_json(c, json_pack("{so so so so sf sf sf sf si}", "kernels", json_kernels(x, false),
                                 "library_calls", json_kernels(x, true), "stored", json_stored(x),
                                 "edges", json_edges(x), "flops", x->flops, "bytes", x->bytes,
-                                "arena_bytes", x->temp_bytes, "arena_lower_bound", x->temp_bound));
+                                "arena_bytes", x->temp_bytes, "arena_lower_bound", x->temp_bound,
+                                "peak", x->peak));
         return 0;
     }
     explain_print(u, x, &text);
