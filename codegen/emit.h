@@ -92,10 +92,13 @@ typedef struct {
     VEC(int) buf; /* buffer arguments: the written ones, then the others (renumbered at the end) */
     VEC(bool) written;
     VEC(Private) priv;
-    const Ix *scratch; /* bytes used so far */
-    Str top, body;     /* depth 0; inside the block loop */
-    int names;         /* counter */
-    double cost;       /* per block, hinted */
+    const Ix *scratch;  /* bytes used so far */
+    PairTable table_of; /* (offsets, axes) -> index into table (tile.c) */
+    VEC(const char *) table;
+    const Ix *room; /* bytes that products pack operands into; NULL: none do */
+    Str top, body;  /* depth 0; inside the block loop */
+    int names;      /* counter */
+    double cost;    /* per block, hinted */
     bool rand;
 } Emit;
 
@@ -217,6 +220,8 @@ Val as_type(Nest *n, Val v, DType dt);
 Val element(Nest *n, const char *pointer, const char *ctype, const Ix *at, const char *lane,
             int ctx);
 Private *find_private(Emit *e, const Node *n);
+/* A bug unless what a block axis of p is read at is w's own block position. */
+void check_own_block(Graph *g, const Work *w, const Private *p, const Map *m);
 const Ix *private_address(Graph *g, const Private *p, const Map *m); /* without the tile's lane */
 bool is_word(const char *s);                                         /* a name or a number */
 Val named(Nest *n, int depth, DType dt, const char *fmt, ...) RTC_PRINTF(4, 5);
@@ -233,6 +238,10 @@ int best_layout(Emit *e, const Work *w);
  */
 bool find_split(Emit *e, const Work *w, int *axis, int64_t *size);
 
+int tile_axis_of(const Emit *e, const Work *w); /* the axis of w that is cut into the tile; -1 */
+/* Element number that w stores to, without the tile's lane; scatters: without their keys. */
+const Ix *store_address(const Emit *e, const Work *w);
+
 /* ---- split.c ---- */
 
 typedef struct {
@@ -243,6 +252,35 @@ typedef struct {
 
 /* Splits axes until no member reads one in pieces. */
 void split_axes(Emit *e, WorkList *wl);
+
+/* ---- tile.c ---- */
+
+/* Where an operand of a small product lies: at = base + row + sum + lane, over w's space. */
+typedef struct {
+    Private *priv; /* or NULL, and then buf */
+    int buf;
+    const Ix *at; /* element number; a private one's without the tile's lane */
+    const Ix *base, *row, *sum, *lane;
+    bool contiguous; /* along the lane */
+} TileOperand;
+
+/* c = scale * sum of a * b: rows are the out axes that only a has, the lane is one that only b has.
+ */
+typedef struct {
+    int lane, lane_axis; /* TILE_LANE or an out axis; the axis of w's space that it is */
+    uint64_t rows, sums; /* axes of w's space */
+    TileOperand a, b, c;
+    Edge scale; /* a constant, or no node */
+    double cost;
+} Tile;
+
+/* Is w a sum of products that is faster so than as loops? */
+bool find_tile(Emit *e, const Work *w, Tile *t);
+void emit_tile(Emit *e, const Work *w, const Tile *t);
+double least_cost(Emit *e, const Work *w); /* of the better of the two */
+/* The axis of the private n along which products want it contiguous; -1: none asks. Before there is
+ * a tile. */
+int tile_layout(Emit *e, const WorkList *wl, const Node *n);
 
 /* ---- loops.c ---- */
 

@@ -71,14 +71,14 @@ static double access_cost(Graph *g, const Ix *at, int axis)
     return ix_is(coef, 1) ? 1 : STRIDED;
 }
 
-static int tile_axis(const Emit *e, const Work *w)
+int tile_axis_of(const Emit *e, const Work *w)
 {
     for (int i = 0; i < w->rank; i++)
         if (w->axis && w->axis[i] >= 0 && w->axis[i] == e->tile) return i;
     return -1;
 }
 
-static const Ix *store_address(const Emit *e, const Work *w)
+const Ix *store_address(const Emit *e, const Work *w)
 {
     const Ix *at = ix_const(e->g, 0);
     for (int i = 0; i < w->out; i++)
@@ -105,7 +105,7 @@ static double tile_cost(Walk *k)
 {
     const Work *w = k->w;
     Graph *g = k->e->g;
-    int axis = tile_axis(k->e, w);
+    int axis = tile_axis_of(k->e, w);
     double cost = OP * k->ops + k->privates.n, n = k->e->tile_lanes;
     if (axis >= 0) {
         double ext = hinted(k->e->pl, w->space->ext[axis]);

@@ -3,7 +3,26 @@
 
 enum { WIDE_TILE = 512 }; /* lanes per block where nothing is private */
 
-static const double SCRATCH_LIMIT = 256e3, SPILL = 2;
+static const double SCRATCH_LIMIT = 256e3, SPILL = 2, FEW_BLOCKS = 8, LAUNCH = 1 << 15,
+                    TILED = 0.25; /* a multiplication in registers, in scalar operations */
+
+/* ---- blocks ---- */
+
+static const Ix *blocks_along(Emit *e, int b)
+{
+    Graph *g = e->g;
+    const Ix *ext = e->block->ext[b];
+    if (b != e->tile) return ext;
+    return ix_div(g, ix_add(g, ext, ix_const(g, e->tile_lanes - 1)), ix_const(g, e->tile_lanes),
+                  NULL);
+}
+
+static const Ix *block_count(Emit *e)
+{
+    const Ix *blocks = ix_const(e->g, 1);
+    for (int b = 0; b < e->block->n; b++) blocks = ix_mul(e->g, blocks, blocks_along(e, b));
+    return blocks;
+}
 
 /* ---- private arrays ---- */
 
@@ -63,17 +82,17 @@ static double whole_cost(Emit *e, const WorkList *wl)
     double cost = 0, scratch = 0;
     lay_out_private(e, wl);
     for (int i = 0; i < e->priv.n; i++) scratch += hinted(e->pl, e->priv.v[i].bytes);
-    for (int i = 0; i < wl->n; i++) {
-        double c;
-        best_lane(e, &wl->w[i], &c);
-        cost += c;
+    for (int i = 0; i < wl->n; i++) cost += least_cost(e, &wl->w[i]);
+    if (cost > LAUNCH) { /* too few blocks leave cores idle */
+        double blocks = hinted(e->pl, block_count(e));
+        if (blocks < FEW_BLOCKS) cost *= FEW_BLOCKS / blocks;
     }
     return scratch > SCRATCH_LIMIT ? cost * SPILL : cost;
 }
 
 static void choose_tile(Emit *e, const WorkList *wl)
 {
-    static const int inner_lanes[] = {LANES, LANES / 4}, wide[] = {WIDE_TILE};
+    static const int inner_lanes[] = {LANES, LANES / 2, LANES / 4}, wide[] = {WIDE_TILE};
     bool inner = false;
     for (int i = 0; i < wl->n; i++) inner |= has_inner(&wl->w[i]) || wl->w[i].buf < 0;
     const int *lanes = inner ? inner_lanes : wide;
@@ -91,15 +110,6 @@ static void choose_tile(Emit *e, const WorkList *wl)
 }
 
 /* ---- the function around the members ---- */
-
-static const Ix *blocks_along(Emit *e, int b)
-{
-    Graph *g = e->g;
-    const Ix *ext = e->block->ext[b];
-    if (b != e->tile) return ext;
-    return ix_div(g, ix_add(g, ext, ix_const(g, e->tile_lanes - 1)), ix_const(g, e->tile_lanes),
-                  NULL);
-}
 
 /* Positions of the block, the last axis fastest. */
 static void emit_positions(Emit *e, Str *out)
@@ -174,10 +184,11 @@ static int kernel_of(Planner *pl, const char *text, int nbuf, int nint, Loc loc)
     return k;
 }
 
-static double work_cost(Planner *pl, const Work *w)
+static double work_cost(Emit *e, const Work *w)
 {
-    double c = op_info[w->op].cost + 1;
-    return c * space_hint(pl, w->space);
+    Tile t;
+    double c = find_tile(e, w, &t) ? TILED : op_info[w->op].cost + 1;
+    return c * space_hint(e->pl, w->space);
 }
 
 /* Members one after another; returns scalar operations at the hinted sizes. */
@@ -187,8 +198,12 @@ static double emit_members(Emit *e, WorkList *wl)
     start_works(e, wl);
     lay_out_private(e, wl);
     split_axes(e, wl);
-    for (int i = 0; i < wl->n; i++)
-        if (wl->w[i].buf < 0) wl->w[i].last = best_layout(e, &wl->w[i]);
+    for (int i = 0; i < wl->n; i++) {
+        Work *w = &wl->w[i];
+        if (w->buf >= 0) continue;
+        w->last = tile_layout(e, wl, w->node);
+        if (w->last < 0) w->last = best_layout(e, w);
+    }
     choose_tile(e, wl);
     for (int i = 0; i < e->priv.n; i++) {
         const Private *p = &e->priv.v[i];
@@ -199,8 +214,10 @@ static double emit_members(Emit *e, WorkList *wl)
     }
     for (int i = 0; i < wl->n; i++) {
         emit_work(e, &wl->w[i]);
-        cost += work_cost(e->pl, &wl->w[i]);
+        cost += work_cost(e, &wl->w[i]);
     }
+    if (e->room)
+        str_printf(&e->top, "float *const room = (float *)%s;\n", emit_scratch(e, e->room));
     return cost;
 }
 
@@ -219,15 +236,13 @@ static int argument_order(const Emit *e, int *order)
 static Step step_of(Emit *e, double cost, Loc loc)
 {
     Planner *pl = e->pl;
-    Graph *g = e->g;
     Str positions = {.arena = e->a};
     emit_positions(e, &positions);
     int *order = NEW_N(e->a, int, e->buf.n + 1), nwrite = argument_order(e, order);
     int *buf = NEW_N(pl->a, int, e->buf.n + 1), *arg = NEW_N(pl->a, int, e->n.n + 1);
     for (int i = 0; i < e->buf.n; i++) buf[i] = e->buf.v[order[i]];
     for (int i = 0; i < e->n.n; i++) arg[i] = plan_int(pl, e->n.v[i]);
-    const Ix *blocks = ix_const(g, 1);
-    for (int b = 0; b < e->block->n; b++) blocks = ix_mul(g, blocks, blocks_along(e, b));
+    const Ix *blocks = block_count(e);
     double nblocks = hinted(pl, blocks);
     const char *text = whole_text(e, &positions, order);
     return (Step){.kind = STEP_KERNEL,

@@ -369,6 +369,11 @@ void emit_work(Emit *e, const Work *w)
 {
     switch (op_info[w->op].cls) {
     case CLASS_REDUCE: {
+        Tile t;
+        if (find_tile(e, w, &t)) {
+            emit_tile(e, w, &t);
+            break;
+        }
         int lane = best_lane(e, w, NULL);
         if (lane == TILE_LANE || (lane >= 0 && lane < w->rank))
             reduce_across(e, w, lane);

@@ -127,12 +127,10 @@ const Ix *private_address(Graph *g, const Private *p, const Map *m)
     return at;
 }
 
-/* What a block axis of p is read at must be the reader's own block position. */
-static void check_own_block(Nest *n, const Private *p, const Map *m)
+void check_own_block(Graph *g, const Work *w, const Private *p, const Map *m)
 {
-    Graph *g = n->e->g;
     for (int i = 0; i < m->n; i++)
-        if (p->axis && p->axis[i] >= 0 && m->ix[i] != n->w->block_pos[p->axis[i]])
+        if (p->axis && p->axis[i] >= 0 && m->ix[i] != w->block_pos[p->axis[i]])
             diag_bug(g->diag, "a block reads %%%d outside itself, at %s", p->node->id,
                      ix_text(g, m->ix[i]));
 }
@@ -142,7 +140,7 @@ static Val private_load(Nest *n, Edge x, const Private *p, int ctx)
     Emit *e = n->e;
     bool inside = proved_inside(n, x.node, x.map);
     const char *pointer = arena_printf(e->a, "s%d", p->number);
-    check_own_block(n, p, x.map);
+    check_own_block(e->g, n->w, p, x.map);
     if (p->scalar) return (Val){pointer, 1, x.node->dt};
     const Ix *at = private_address(e->g, p, x.map);
     if (!inside && (n->ctx.v[ctx].clamp || !n->ctx.v[ctx].cond.s)) {

@@ -141,6 +141,7 @@ static Unit *unit_new(Executable *e, const CompileOptions *o)
     *u = (Unit){.diag = e->diag,
                 .arena = e->arena,
                 .graph = g,
+                .registry = o->registry,
                 .want_grad = o->want_grad,
                 .outputs = o->outputs,
                 .noutputs = o->noutputs,

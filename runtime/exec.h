@@ -77,6 +77,7 @@ typedef struct {
     const char *const *absent; /* optional inputs that will not be given */
     int nabsent;
     const char *pipeline; /* NULL: the default of the device */
+    const struct PassRegistry *registry; /* passes besides our own that it may name; NULL: none */
     int threads;          /* 0: the CPUs this process may use */
     const char *isa;      /* "avx512", "avx2", "baseline"; NULL: the best this CPU has */
     CacheOptions cache;

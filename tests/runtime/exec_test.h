@@ -18,6 +18,7 @@ typedef struct {
     uint64_t seed;
     bool fresh;
     int ints; /* int inputs lie in [0, ints); 0: 5 */
+    const PassRegistry *registry;
 } How;
 
 /* A run kept for comparison: every root by position. */
@@ -87,6 +88,7 @@ static inline Run run_program(Builder build, const void *arg, const How *h)
         fill_store(r.s);
         CompileOptions o = {.device = h->device,
                             .pipeline = h->pipeline,
+                            .registry = h->registry,
                             .threads = h->threads,
                             .isa = h->isa ? h->isa : getenv("RTC_TEST_ISA"),
                             .want_grad = h->grad,
