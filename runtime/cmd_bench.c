@@ -249,6 +249,7 @@ int cmd_bench(Command *c)
     Executable *e = mode == TRAINING ? s->train : s->eval;
     OptionValues sizes = options_values(o, OPTION_size);
     Instance *in = trial_instance(s, e, sizes, default_size(s), command_seed(c));
+    say_compiled(c, e, in);
     m.flops = flops_of(s, e, &sizes);
     m.ceiling = product_rate(c, 5);
     time_runs(c, s, mode, in, &m);

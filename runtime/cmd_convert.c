@@ -33,6 +33,8 @@ int cmd_convert(Command *c)
     bool from = options_given(o, OPTION_from);
     if (from == options_given(o, OPTION_to))
         diag_fail_status(c->diag, 2, "convert needs one of --from NAME and --to NAME");
+    if (options_given(o, OPTION_convert_output) && o->narguments < 2)
+        diag_fail_status(c->diag, 2, "--output has no effect without IN.safetensors");
     const char *map = find_map(c, options_text(o, from ? OPTION_from : OPTION_to));
     SessionOptions s = command_session(c, command_model(c, o->arguments[0]));
     Program *p = program_load(c->diag, &(LoadOptions){.path = s.file, .library = s.library,
@@ -40,10 +42,10 @@ int cmd_convert(Command *c)
                                                       .training = true});
     diag_defer(c->diag, free_program, p);
     NameMap *m = namemap_read(c->diag, c->arena, map, p);
-    if (options_given(o, OPTION_convert_list)) {
+    if (c->verbose || options_given(o, OPTION_convert_list)) {
         Str text = {.arena = c->arena};
         convert_list(m, &text);
-        fputs(text.s ? text.s : "", stdout);
+        fputs(text.s ? text.s : "", options_given(o, OPTION_convert_list) ? stdout : stderr);
     }
     if (o->narguments > 1 || !options_given(o, OPTION_convert_list)) convert(c, m, from);
     diag_undefer(c->diag);

@@ -2,10 +2,14 @@
 #include <dlfcn.h>
 #include <dnnl.h>
 #include <jansson.h>
+#include <math.h>
 #include <omp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include "runtime/cc.h"
 #include "runtime/command.h"
+#include "runtime/memory.h"
 
 typedef struct {
     Command *c;
@@ -102,6 +106,19 @@ static const char *gpu_driver(void)
     return "an NVIDIA driver is here; this version runs on the CPU only";
 }
 
+/* With -v: what this process may take, and the instructions its kernels use. */
+static void report_limits(Report *r)
+{
+    Arena *a = r->c->arena;
+    double memory = memory_available();
+    cpu_set_t set;
+    int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    report(r, true, "threads", arena_printf(a, "%d, as many as this process may use", cpus));
+    report(r, true, "memory", isinf(memory) ? "not known"
+                              : arena_printf(a, "%s available", bytes_text(a, memory)));
+    report(r, true, "kernels", arena_printf(a, "use %s", cc_isa_here()));
+}
+
 int cmd_doctor(Command *c)
 {
     Report r = {.c = c, .root = c->json ? json_object() : NULL, .healthy = true};
@@ -117,6 +134,7 @@ int cmd_doctor(Command *c)
     report(&r, library != NULL, "models", library ? library : "the shipped models are missing");
     check_cache(&r);
     report_absent(&r, "gpu", gpu_driver());
+    if (c->verbose) report_limits(&r);
     if (r.root) print_json(c, r.root);
     return r.healthy ? 0 : 1;
 }

@@ -69,8 +69,10 @@ int cmd_eval(Command *c)
     Run r = command_open_run(c, o->arguments[0], name);
     Session *s = r.session;
     Data *data = command_data_all(c, options_values(o, OPTION_data), command_num_tokens(s));
-    session_compile_tokens(s, false, r.config.batch, r.config.time);
+    Executable *exe = session_compile_tokens(s, false, r.config.batch, r.config.time);
     say_warnings(c);
+    if (c->verbose)
+        say_compiled(c, exe, session_instance(s, exe, r.config.batch, r.config.time, true));
 
     size_t windows = data_windows(&data->valid, r.config.time);
     Progress line = progress_begin(stderr, c->quiet, 0, (int64_t)windows, (int64_t)windows);

@@ -44,6 +44,7 @@ static Side run_on(Command *c, SessionOptions o, const char *device)
     Instance *in = trial_instance(s, e, options_values(c->options, OPTION_size), SMALL,
                                   command_seed(c));
     store_begin(s->store);
+    say_compiled(c, e, in);
     exec_run(in, &(RunOptions){.seed = command_seed(c), .step = 0, .fresh = false});
     return (Side){s, in};
 }

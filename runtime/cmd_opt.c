@@ -11,7 +11,8 @@
 #include "runtime/memory.h"
 #include "runtime/trial.h"
 
-enum { LARGEST_IR = 1 << 30 };
+/* of free dimensions that --size doesn't name: to group for, and to bisect with */
+enum { LARGEST_IR = 1 << 30, OTHERWISE_SIZE = 1024, BISECT_SIZE = 16 };
 
 /* ---- the program ---- */
 
@@ -26,13 +27,6 @@ static bool has_suffix(const char *s, const char *end)
 {
     size_t n = strlen(s), k = strlen(end);
     return n >= k && !strcmp(s + n - k, end);
-}
-
-static void find_source(Source *s)
-{
-    const char *path = s->c->options->arguments[0];
-    s->ir = has_suffix(path, ".ir");
-    s->path = s->ir ? path : command_model(s->c, path);
 }
 
 static void release_graph(void *g) { graph_free(g); }
@@ -64,7 +58,9 @@ static Unit *unit_for(const Source *s, Graph *g)
     u->graph = g;
     u->registry = &s->registry;
     u->want_grad = graph_find_root(g, ROOT_OUTPUT, "loss") != NULL;
-    u->hint_default = 1024;
+    u->hint_default = OTHERWISE_SIZE;
+    u->hint = trial_sizes(u->diag, u->arena, g, options_values(s->c->options, OPTION_size),
+                          OTHERWISE_SIZE);
     u->verify_each = options_given(s->c->options, OPTION_verify_each);
     return u;
 }
@@ -125,12 +121,13 @@ static Values compute(const Source *s, Graph *g)
 {
     Command *c = s->c;
     OptionValues given = options_values(c->options, OPTION_size);
-    int64_t *sizes = trial_sizes(c->diag, c->arena, g, given, 16);
+    int64_t *sizes = trial_sizes(c->diag, c->arena, g, given, BISECT_SIZE);
     Eval *ev = eval_new(g, sizes, command_seed(c), 0, false);
     eval_limit(ev, memory_available());
     set_leaves(c, ev, g, g->inputs.v, g->inputs.n, sizes);
     set_leaves(c, ev, g, g->params.v, g->params.n, sizes);
     set_leaves(c, ev, g, g->states.v, g->states.n, sizes);
+    eval_checks(ev);
     Values all = {0};
     for (int i = 0; i < g->roots.n; i++) {
         const Root *r = &g->roots.v[i];
@@ -237,14 +234,56 @@ static void print_stats(Command *c, const Unit *u)
             fprintf(stderr, "%-20s %8lld\n", rewrite_name[r], (long long)u->graph->hits[r]);
 }
 
+static void print_json_stats(Command *c, const Unit *u)
+{
+    json_t *passes = json_array(), *rewritten = json_object();
+    for (int i = 0; i < u->stats.n; i++) {
+        const PassStat *p = &u->stats.v[i];
+        json_array_append_new(passes, json_pack(
+            "{ss sf si si sI}", "name", p->name, "seconds", p->seconds, "nodes_before",
+            p->nodes_before, "nodes_after", p->nodes_after, "rewrites",
+            (json_int_t)p->rewrites));
+    }
+    for (int r = 0; r < RW_COUNT; r++)
+        if (u->graph->hits[r])
+            json_object_set_new(rewritten, rewrite_name[r], json_integer(u->graph->hits[r]));
+    print_json(c, json_pack("{so so}", "passes", passes, "rewrites", rewritten));
+}
+
+/* What the table of options can't say. */
+static void check_usage(Command *c)
+{
+    const Options *o = c->options;
+    bool list = options_given(o, OPTION_list);
+    if (!list && !o->narguments)
+        diag_fail_status(c->diag, 2, "opt needs FILE.rt or FILE.ir, or --list");
+    if (list && o->narguments)
+        diag_fail_status(c->diag, 2, "--list lists the passes: %s has no effect with it",
+                         o->arguments[0]);
+    if (c->json && options_given(o, OPTION_stats) && !options_given(o, OPTION_opt_output))
+        diag_fail_status(c->diag, 2, "--stats --json needs --output: both the program and the "
+                                     "statistics would go to standard output");
+}
+
+static void find_source(Source *s)
+{
+    const char *path = s->c->options->arguments[0];
+    s->ir = has_suffix(path, ".ir");
+    s->path = s->ir ? path : command_model(s->c, path);
+    if (s->ir && options_given(s->c->options, OPTION_set))
+        diag_fail_status(s->c->diag, 2, "--set has no effect on %s: a graph has no options left\n"
+                         "hint: set them where it is made: rtc opt MODEL.rt --set %s -o %s", path,
+                         options_text(s->c->options, OPTION_set), path);
+}
+
 int cmd_opt(Command *c)
 {
     const Options *o = c->options;
     Source s = {.c = c, .registry.arena = c->arena};
+    check_usage(c);
     if (options_given(o, OPTION_load))
         pipeline_load(c->diag, &s.registry, options_text(o, OPTION_load));
     if (options_given(o, OPTION_list)) return list_passes(c, &s.registry);
-    if (!o->narguments) diag_fail_status(c->diag, 2, "opt needs FILE.rt or FILE.ir, or --list");
     find_source(&s);
     const char *pipeline = options_text(o, OPTION_pipeline);
     if (options_given(o, OPTION_bisect)) return bisect(&s, pipeline ? pipeline : pipeline_default);
@@ -255,6 +294,7 @@ int cmd_opt(Command *c)
     const char *out = options_text(o, OPTION_opt_output);
     if (out) file_save(c->diag, out, text.s, text.n);
     else fwrite(text.s, 1, text.n, stdout);
-    if (options_given(o, OPTION_stats)) print_stats(c, u);
+    if (options_given(o, OPTION_stats) && c->json) print_json_stats(c, u);
+    else if (options_given(o, OPTION_stats) || c->verbose) print_stats(c, u);
     return 0;
 }

@@ -78,6 +78,8 @@ static Session *open_model(Command *c, const char *path, int64_t *time)
         *time = r.config.time;
         return r.session;
     }
+    if (options_given(c->options, OPTION_best))
+        diag_fail_status(c->diag, 2, "--best has no effect on a model file: it has no checkpoints");
     say(c, "%s: parameters as before any training, from seed %llu\n", path,
         (unsigned long long)command_seed(c));
     return command_open(c, path);

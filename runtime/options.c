@@ -18,6 +18,21 @@ const OptionRow option_info[OPTIONS] = {
 #include "runtime/options.def"
 };
 
+/* What an option has no effect without (clash: with). */
+typedef struct {
+    OptionId option, other, or;
+    uint32_t commands;
+    bool clash;
+} Relation;
+
+static const Relation relations[] = {
+#define NEEDS(option, commands, other, or)                                                         \
+    {OPTION_##option, OPTION_##other, OPTION_##or, 0 commands, false},
+#define CLASH(option, commands, other)                                                             \
+    {OPTION_##option, OPTION_##other, OPTION_##other, 0 commands, true},
+#include "runtime/options.def"
+};
+
 int command_named(const char *name)
 {
     for (int c = 0; c < COMMANDS; c++) {
@@ -187,6 +202,21 @@ static void check_complete(Parser *p)
     }
 }
 
+static void check_together(Parser *p)
+{
+    for (int i = 0; i < COUNT(relations); i++) {
+        const Relation *r = &relations[i];
+        bool other = options_given(p->o, r->other) || options_given(p->o, r->or);
+        if (!(r->commands >> p->o->command & 1) || !options_given(p->o, r->option) ||
+            other == !r->clash)
+            continue;
+        const char *or = r->or == r->other ? "" : arena_printf(p->a, " or --%s",
+                                                               option_info[r->or].name);
+        wrong_usage(p, "--%s has no effect %s --%s%s", option_info[r->option].name,
+                    r->clash ? "with" : "without", option_info[r->other].name, or);
+    }
+}
+
 /* --help wins over everything else that is wrong with the line. */
 static bool asks_for_help(const Parser *p)
 {
@@ -238,6 +268,7 @@ Options *options_parse(Diag *d, Arena *a, int argc, char *const *argv)
         }
     }
     check_complete(&p);
+    check_together(&p);
     return p.o;
 }
 

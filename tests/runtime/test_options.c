@@ -148,9 +148,9 @@ static void wrong_values_are_status_1(void **state)
     expect_refusal("sample r --temperature nan", 1, "is not a number");
     expect_refusal("sample r --temperature 1x", 1, "is not a number");
     expect_refusal("sample r --top-p 1.5", 1, "must be from 0 to 1");
-    expect_refusal("check m.rt --device gpu", 1, "`gpu` is not one of cpu|eval");
-    expect_refusal("check m.rt --device cpu|cuda", 1, "is not one of");
-    expect_refusal("check m.rt --device=", 1, "is not one of");
+    expect_refusal("bench m.rt --device gpu", 1, "`gpu` is not one of cpu|eval");
+    expect_refusal("bench m.rt --device cpu|cuda", 1, "is not one of");
+    expect_refusal("bench m.rt --device=", 1, "is not one of");
 }
 
 /* Every row is reachable, well formed, and told apart from its namesakes by the command. */
