@@ -1,9 +1,14 @@
-/* interrupt.c: see interrupt.h. A handler can reach only what is global: this one flag. */
+/* interrupt.c: see interrupt.h. A handler can reach only what is global: a flag, and the stack
+ * it runs on. */
 #include <fcntl.h>
 #include <unistd.h>
 #include "runtime/interrupt.h"
 
 static StopFlag asked;
+
+/* The handler runs on a stack of its own: kernels of the matrix library keep values below the stack
+ * pointer, further than a signal leaves alone. */
+static char stack[1 << 16];
 
 static void on_signal(int number)
 {
@@ -28,7 +33,9 @@ void streams_open(void)
 StopFlag *interrupt_install(void)
 {
     signal(SIGXFSZ, SIG_IGN);
-    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    stack_t apart = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&apart, NULL);
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigemptyset(&act.sa_mask);
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
