@@ -261,14 +261,14 @@ typedef struct {
     int buf;
     const Ix *at; /* element number; a private one's without the tile's lane */
     const Ix *base, *row, *sum, *lane;
-    bool contiguous; /* along the lane */
+    bool contiguous; /* along the lanes */
 } TileOperand;
 
-/* c = scale * sum of a * b: rows are the out axes that only a has, the lane is one that only b has.
- */
+/* c = scale * sum of a * b: only a moves with the rows, only b with the lanes. Sets of axes of w's
+ * space, the last one fastest. */
 typedef struct {
-    int lane, lane_axis; /* TILE_LANE or an out axis; the axis of w's space that it is */
-    uint64_t rows, sums; /* axes of w's space */
+    bool tile; /* lanes are the block's tile; else inner out axes */
+    uint64_t rows, sums, lanes;
     TileOperand a, b, c;
     Edge scale; /* a constant, or no node */
     double cost;
@@ -278,9 +278,6 @@ typedef struct {
 bool find_tile(Emit *e, const Work *w, Tile *t);
 void emit_tile(Emit *e, const Work *w, const Tile *t);
 double least_cost(Emit *e, const Work *w); /* of the better of the two */
-/* The axis of the private n along which products want it contiguous; -1: none asks. Before there is
- * a tile. */
-int tile_layout(Emit *e, const WorkList *wl, const Node *n);
 
 /* ---- loops.c ---- */
 

@@ -90,6 +90,39 @@ static double whole_cost(Emit *e, const WorkList *wl)
     return scratch > SCRATCH_LIMIT ? cost * SPILL : cost;
 }
 
+/* The one change of a private array's contiguous axis that gains most; false: none does. */
+static bool improve_layout(Emit *e, const WorkList *wl, double *least)
+{
+    Work *best = NULL;
+    int best_last = 0;
+    for (int i = 0; i < wl->n; i++) {
+        Work *w = &wl->w[i];
+        const int last = w->last;
+        for (int k = 0; w->buf < 0 && k < w->out; k++) {
+            if (k == last || (w->own_axis && w->own_axis[k] >= 0)) continue;
+            w->last = k;
+            double cost = whole_cost(e, wl);
+            if (cost < *least) *least = cost, best = w, best_last = k;
+        }
+        w->last = last;
+    }
+    if (best) best->last = best_last;
+    return best;
+}
+
+/* Which axis of each private array is contiguous: what suits the member that makes it. Where there
+ * are products, what suits all members: these pack operands that lie wrongly, and care little. */
+static void choose_layouts(Emit *e, const WorkList *wl)
+{
+    bool products = false;
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].buf < 0) wl->w[i].last = best_layout(e, &wl->w[i]);
+    double least = whole_cost(e, wl);
+    for (int i = 0; i < wl->n; i++) products |= find_tile(e, &wl->w[i], &(Tile){0});
+    for (int i = 0; products && i < wl->n && improve_layout(e, wl, &least); i++)
+        ;
+}
+
 static void choose_tile(Emit *e, const WorkList *wl)
 {
     static const int inner_lanes[] = {LANES, LANES / 2, LANES / 4}, wide[] = {WIDE_TILE};
@@ -198,12 +231,7 @@ static double emit_members(Emit *e, WorkList *wl)
     start_works(e, wl);
     lay_out_private(e, wl);
     split_axes(e, wl);
-    for (int i = 0; i < wl->n; i++) {
-        Work *w = &wl->w[i];
-        if (w->buf >= 0) continue;
-        w->last = tile_layout(e, wl, w->node);
-        if (w->last < 0) w->last = best_layout(e, w);
-    }
+    choose_layouts(e, wl);
     choose_tile(e, wl);
     for (int i = 0; i < e->priv.n; i++) {
         const Private *p = &e->priv.v[i];

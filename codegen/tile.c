@@ -17,6 +17,34 @@ static const double MULTIPLY = 0.15, MOVE = 1.5, PER_LANES = 8, PER_ROWS = 4, PE
 
 static bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
 
+/* ---- sets of axes, the last one fastest ---- */
+
+static double mask_hint(Emit *e, const Work *w, uint64_t mask)
+{
+    double n = 1;
+    for (int i = 0; i < w->space->n; i++)
+        if (mask >> i & 1) n *= hinted(e->pl, w->space->ext[i]);
+    return n;
+}
+
+static const Ix *mask_count(Emit *e, const Space *s, uint64_t mask)
+{
+    const Ix *n = ix_const(e->g, 1);
+    for (int i = 0; i < s->n; i++)
+        if (mask >> i & 1) n = ix_mul(e->g, n, s->ext[i]);
+    return n;
+}
+
+static const Ix *mask_number(Emit *e, const Space *s, uint64_t mask)
+{
+    const Ix *at = ix_const(e->g, 0);
+    for (int i = 0; i < s->n; i++)
+        if (mask >> i & 1) at = ix_add(e->g, ix_mul(e->g, at, s->ext[i]), ix_axis(e->g, i));
+    return at;
+}
+
+static int last_axis(uint64_t mask) { return 63 - __builtin_clzll(mask); }
+
 /* ---- operands ---- */
 
 /* The two factors and the constant one of a sum's body; false if it isn't a product. */
@@ -111,7 +139,7 @@ static const Ix *term_ix(Graph *g, const Term *t, const Space *s)
 static bool split_address(Emit *e, const Work *w, const Tile *t, TileOperand *o)
 {
     Graph *g = e->g;
-    const uint64_t mask[3] = {t->rows, t->sums, 1ull << t->lane_axis};
+    const uint64_t mask[3] = {t->rows, t->sums, t->lanes};
     const Ix *part[3], *zero = ix_const(g, 0);
     for (int k = 0; k < 3; k++) part[k] = zero;
     for (int i = 0; i < o->at->nterm; i++) {
@@ -127,33 +155,25 @@ static bool split_address(Emit *e, const Work *w, const Tile *t, TileOperand *o)
     }
     o->row = part[0], o->sum = part[1], o->lane = part[2];
     o->base = ix_sub(g, ix_sub(g, ix_sub(g, o->at, o->row), o->sum), o->lane);
-    bool own_lanes = o->priv && t->lane == TILE_LANE;
+    bool own_lanes = o->priv && t->tile;
     if (own_lanes && o->lane != zero) return false;
-    o->contiguous = own_lanes || o->lane == ix_axis(g, t->lane_axis);
+    o->contiguous = own_lanes || o->lane == mask_number(e, w->space, t->lanes);
     return true;
 }
 
 static bool moves(const Tile *t, const TileOperand *o)
 {
-    return (t->lane == TILE_LANE && o->priv) || o->at->axes >> t->lane_axis & 1;
+    return (t->tile && o->priv) || o->at->axes & t->lanes;
 }
 
 /* ---- which product ---- */
-
-static double mask_hint(Emit *e, const Work *w, uint64_t mask)
-{
-    double n = 1;
-    for (int i = 0; i < w->space->n; i++)
-        if (mask >> i & 1) n *= hinted(e->pl, w->space->ext[i]);
-    return n;
-}
 
 /* Tables are made where the tile's position is known as a whole: not inside a plain loop over it.
  */
 static bool tables_known(const Emit *e, const Work *w, const Tile *t)
 {
     const TileOperand *all[] = {&t->a, &t->b, &t->c};
-    int tile = e->tile >= 0 && t->lane != TILE_LANE ? tile_axis_of(e, w) : -1;
+    int tile = e->tile >= 0 && !t->tile ? tile_axis_of(e, w) : -1;
     for (int i = 0; i < 3 && tile >= 0; i++)
         if ((all[i]->row->axes | all[i]->sum->axes | all[i]->lane->axes) >> tile & 1) return false;
     return true;
@@ -162,8 +182,8 @@ static bool tables_known(const Emit *e, const Work *w, const Tile *t)
 static double tile_cost(Emit *e, const Work *w, const Tile *t)
 {
     double rows = mask_hint(e, w, t->rows), sums = mask_hint(e, w, t->sums);
-    double lanes = hinted(e->pl, w->space->ext[t->lane_axis]);
-    if (t->lane == TILE_LANE && lanes > e->tile_lanes) lanes = e->tile_lanes;
+    double lanes = mask_hint(e, w, t->lanes);
+    if (t->tile && lanes > e->tile_lanes) lanes = e->tile_lanes;
     double cost =
         MULTIPLY * (1 + PER_LANES / lanes) * (1 + PER_ROWS / rows) * (1 + PER_SUMS / sums);
     if (!t->b.contiguous) cost += MOVE / rows;
@@ -171,32 +191,37 @@ static double tile_cost(Emit *e, const Work *w, const Tile *t)
     return cost * space_hint(e->pl, w->space);
 }
 
-/* The product along one lane; t->a, b and c have their addresses. */
-static bool try_lane(Emit *e, const Work *w, Tile *t, const Node *free_layout)
+static uint64_t inner_axes(const Work *w)
 {
     uint64_t inner = 0;
+    for (int i = 0; i < w->rank; i++)
+        if (!in_block(w, i)) inner |= 1ull << i;
+    return inner;
+}
+
+/* Makes the product along t->lanes from operands that have their addresses. */
+static bool along(Emit *e, const Work *w, Tile *t)
+{
     bool swap = moves(t, &t->a);
     if (swap == moves(t, &t->b)) return false;
     if (swap) {
         TileOperand a = t->a;
         t->a = t->b, t->b = a;
     }
-    for (int i = 0; i < w->rank; i++)
-        if (i != t->lane && !in_block(w, i)) inner |= 1ull << i;
-    t->rows = inner & t->a.at->axes & ~t->b.at->axes;
+    t->rows = inner_axes(w) & t->a.at->axes & ~t->b.at->axes;
     t->sums = ((1ull << w->space->n) - 1) & ~((1ull << w->rank) - 1);
     if (!split_address(e, w, t, &t->a) || !split_address(e, w, t, &t->b)) return false;
     if (!split_address(e, w, t, &t->c) || !tables_known(e, w, t)) return false;
-    if (t->b.priv && t->b.priv->node == free_layout) t->b.contiguous = true;
     if (mask_hint(e, w, t->rows) < (t->b.contiguous ? LEAST_ROWS : LEAST_PACKED_ROWS)) return false;
     t->cost = tile_cost(e, w, t);
     return true;
 }
 
-/* The cheapest product; free_layout: a private value whose contiguous axis is still open. */
-static bool best_tile(Emit *e, const Work *w, const Node *free_layout, Tile *best)
+/* The cheapest product: along the tile, an inner axis, or all those that only one operand has. */
+static bool best_tile(Emit *e, const Work *w, Tile *best)
 {
-    Tile t = {.lane = NO_LANE};
+    enum { TILE_SET, A_SET, B_SET, SETS };
+    Tile t = {0};
     Edge x, y;
     *best = t;
     if (w->op != OP_sum || w->dt != DT_FLOAT || w->limit || w->rank == w->space->n) return false;
@@ -204,21 +229,24 @@ static bool best_tile(Emit *e, const Work *w, const Node *free_layout, Tile *bes
     if (!factors(e, w, &x, &y, &t.scale)) return false;
     if (!read_operand(e, w, x, &t.a) || !read_operand(e, w, y, &t.b)) return false;
     written_operand(e, w, &t.c);
-    for (int i = -1; i < w->rank; i++) {
+    const uint64_t inner = inner_axes(w);
+    const int tile = tile_axis_of(e, w);
+    const uint64_t sets[SETS] = {tile >= 0 ? 1ull << tile : 0, inner & t.a.at->axes & ~t.b.at->axes,
+                                 inner & t.b.at->axes & ~t.a.at->axes};
+    for (int i = 0; i < SETS + w->rank; i++) {
         Tile one = t;
-        one.lane = i < 0 ? TILE_LANE : i;
-        one.lane_axis = i < 0 ? tile_axis_of(e, w) : i;
-        if (one.lane_axis < 0 || (i >= 0 && in_block(w, i))) continue;
-        if (try_lane(e, w, &one, free_layout) && (best->lane == NO_LANE || one.cost < best->cost))
-            *best = one;
+        one.lanes = i < SETS ? sets[i] : inner & 1ull << (i - SETS);
+        one.tile = i == TILE_SET;
+        if (!one.lanes || !along(e, w, &one)) continue;
+        if (!best->lanes || one.cost < best->cost) *best = one;
     }
-    return best->lane != NO_LANE;
+    return best->lanes != 0;
 }
 
 bool find_tile(Emit *e, const Work *w, Tile *t)
 {
     double loops;
-    if (!best_tile(e, w, NULL, t)) return false;
+    if (!best_tile(e, w, t)) return false;
     best_lane(e, w, &loops);
     return t->cost < loops;
 }
@@ -228,47 +256,10 @@ double least_cost(Emit *e, const Work *w)
     Tile t;
     double loops;
     best_lane(e, w, &loops);
-    return best_tile(e, w, NULL, &t) && t.cost < loops ? t.cost : loops;
-}
-
-int tile_layout(Emit *e, const WorkList *wl, const Node *n)
-{
-    double most = 0, votes[MAX_AXES] = {0};
-    int best = -1;
-    for (int i = 0; i < wl->n; i++) {
-        Tile t;
-        const Work *w = &wl->w[i];
-        if (!best_tile(e, w, n, &t) || !t.b.priv || t.b.priv->node != n || t.lane < 0) continue;
-        for (int k = 0; k < n->rank; k++) {
-            if (!t.b.priv->stride[k]) continue;
-            const Ix *step, *rest;
-            if (!ix_affine(e->g, t.b.lane, t.lane_axis, &step, &rest)) continue;
-            if (step == t.b.priv->stride[k]) votes[k] += space_hint(e->pl, w->space);
-        }
-    }
-    for (int k = 0; k < n->rank; k++)
-        if (votes[k] > most) most = votes[k], best = k;
-    return best;
+    return best_tile(e, w, &t) && t.cost < loops ? t.cost : loops;
 }
 
 /* ---- tables of offsets ---- */
-
-static const Ix *mask_count(Emit *e, const Space *s, uint64_t mask)
-{
-    const Ix *n = ix_const(e->g, 1);
-    for (int i = 0; i < s->n; i++)
-        if (mask >> i & 1) n = ix_mul(e->g, n, s->ext[i]);
-    return n;
-}
-
-/* Position among the positions of the axes in `mask`, the last one fastest. */
-static const Ix *mask_number(Emit *e, const Space *s, uint64_t mask)
-{
-    const Ix *at = ix_const(e->g, 0);
-    for (int i = 0; i < s->n; i++)
-        if (mask >> i & 1) at = ix_add(e->g, ix_mul(e->g, at, s->ext[i]), ix_axis(e->g, i));
-    return at;
-}
 
 static const char *new_table(Emit *e, const Ix *count)
 {
@@ -308,24 +299,37 @@ static void fill_before(Emit *e, const Space *s, const char *name, const Ix *val
     e->body = body;
 }
 
-/* Offsets that depend on sizes only: one table for all who want the same. */
-static const char *size_table(Emit *e, const Space *s, const Ix *value)
+static const char *known_table(const Emit *e, const Space *s, const Ix *value)
 {
-    const Ix *step, *rest;
     int i = pair_find(&e->table_of, value, s, 0);
-    if (i >= 0) return e->table.v[i];
+    return i < 0 ? NULL : e->table.v[i];
+}
+
+static const char *add_table(Emit *e, const Space *s, const Ix *value)
+{
     const char *name = new_table(e, space_count(e->g, s));
-    if (s->n == 1 && ix_affine(e->g, value, 0, &step, &rest))
-        str_printf(&e->top, "rtc_steps(%s, %s, %s);\n", name, emit_extent(e, s->ext[0]),
-                   emit_int(e, step));
-    else
-        fill_before(e, s, name, value);
     pair_add(e->a, &e->table_of, value, s, 0, e->table.n);
     vec_push(e->a, &e->table, name);
     return name;
 }
 
-/* The axes in `own`, renumbered from 0 on; the others must not occur. */
+/* Offsets that depend on sizes only. */
+static const char *size_table(Emit *e, const Space *s, const Ix *value)
+{
+    const Ix *step, *rest;
+    const char *name = known_table(e, s, value);
+    if (name) return name;
+    name = add_table(e, s, value);
+    if (s->n == 1 && ix_affine(e->g, value, 0, &step, &rest))
+        str_printf(&e->top, "rtc_steps(%s, %s, %s);\n", name, emit_extent(e, s->ext[0]),
+                   emit_int(e, step));
+    else
+        fill_before(e, s, name, value);
+    return name;
+}
+
+/* value over the axes in `own`, then those of the block: the same for members that number their
+ * axes otherwise. Other axes don't occur. *s: the axes in `own`. */
 static const Ix *renumbered(Emit *e, const Work *w, const Ix *value, uint64_t own, const Space **s)
 {
     Graph *g = e->g;
@@ -338,27 +342,36 @@ static const Ix *renumbered(Emit *e, const Work *w, const Ix *value, uint64_t ow
         ix[i] = ix_axis(g, n++);
     }
     *s = space_make(g, n, ext);
-    return ix_subst(g, value, map_make(g, w->space->n, ix), *s);
+    for (int i = 0; i < w->space->n; i++)
+        if (in_block(w, i)) ix[i] = ix_axis(g, n + w->axis[i]);
+    const Space *all = space_concat(g, *s, e->block);
+    return ix_subst(g, value, map_make(g, w->space->n, ix), all);
+}
+
+/* ... that members of a block may share: what is loaded for them was stored before the first. */
+static const char *shared_table(Emit *e, const Work *w, const Ix *value, uint64_t own)
+{
+    const Space *s;
+    const Ix *same = renumbered(e, w, value, own, &s);
+    if (!value->loads && !(value->axes & ~own)) return size_table(e, s, same);
+    const char *name = known_table(e, s, same);
+    if (name) return name;
+    name = add_table(e, s, same);
+    fill_table(e, w, name, value, own, mask_number(e, w->space, own));
+    return name;
 }
 
 /* Offsets along the axes in `own`: a pointer. Those that move with other inner axes have a row for
  * each position of these. */
 static const char *table(Emit *e, const Work *w, const Ix *value, uint64_t own, Nest *n)
 {
-    if (!value->loads && !(value->axes & ~own)) {
-        const Space *s;
-        value = renumbered(e, w, value, own, &s);
-        return size_table(e, s, value);
-    }
-    uint64_t other = value->axes & ~own;
-    for (int i = 0; i < w->space->n; i++)
-        if (in_block(w, i)) other &= ~(1ull << i);
+    uint64_t other = value->axes & ~own & inner_axes(w);
+    if (!other) return shared_table(e, w, value, own);
     const Ix *count = mask_count(e, w->space, own);
     const Ix *row = ix_mul(e->g, mask_number(e, w->space, other), count);
     const Ix *at = ix_add(e->g, row, mask_number(e, w->space, own));
     const char *name = new_table(e, ix_mul(e->g, mask_count(e, w->space, other), count));
     fill_table(e, w, name, value, own | other, at);
-    if (!other) return name;
     return arena_printf(e->a, "%s + %s", name, ix_val(n, row, 0, true).s);
 }
 
@@ -369,9 +382,8 @@ static const char *lane_table(Emit *e, const Work *w, const Tile *t, const TileO
     Graph *g = e->g;
     const Ix *step, *rest;
     *first = ix_const(g, 0);
-    if (t->lane != TILE_LANE)
-        return o->contiguous ? "RTC_CONTIGUOUS" : table(e, w, o->lane, 1ull << t->lane_axis, n);
-    if (ix_affine(g, o->lane, t->lane_axis, &step, &rest) && !step->axes && !step->loads) {
+    if (!t->tile) return o->contiguous ? "RTC_CONTIGUOUS" : table(e, w, o->lane, t->lanes, n);
+    if (ix_affine(g, o->lane, last_axis(t->lanes), &step, &rest) && !step->axes && !step->loads) {
         const Space *s = space_make(g, 1, (const Ix *[]){ix_const(g, e->tile_lanes)});
         *first = o->lane;
         return o->contiguous ? "RTC_CONTIGUOUS" : size_table(e, s, ix_mul(g, step, ix_axis(g, 0)));
@@ -410,22 +422,24 @@ static void reserve_room(Emit *e, const Tile *t, const Ix *sums)
 
 void emit_tile(Emit *e, const Work *w, const Tile *t)
 {
+    const uint64_t plain = inner_axes(w) & ~t->rows & ~t->lanes;
     Nest n;
     nest_open(&n, e, w, NULL);
-    if (e->tile >= 0 && t->lane != TILE_LANE) nest_tile_plain(&n);
+    if (e->tile >= 0 && !t->tile) nest_tile_plain(&n);
     for (int i = 0; i < w->rank; i++)
-        if (!in_block(w, i) && i != t->lane && !(t->rows >> i & 1)) nest_loop(&n, i, false);
-    if (t->lane == TILE_LANE) /* bases are those of the first lane */
-        n.axis[t->lane_axis] = (AxisVar){.var = arena_printf(e->a, "x%d", e->tile), .depth = 1};
+        if (plain >> i & 1) nest_loop(&n, i, false);
+    if (t->tile) /* bases are those of the first lane */
+        n.axis[last_axis(t->lanes)] =
+            (AxisVar){.var = arena_printf(e->a, "x%d", e->tile), .depth = 1};
     const Ix *rows = mask_count(e, w->space, t->rows), *sums = mask_count(e, w->space, t->sums);
-    const char *lanes = t->lane == TILE_LANE ? "lanes" : emit_extent(e, w->space->ext[t->lane]);
+    const char *lanes = t->tile ? "lanes" : emit_extent(e, mask_count(e, w->space, t->lanes));
     const char *scale = t->scale.node ? edge_val(&n, t->scale, 0).s : "1.0f";
     const char *c = operand_text(e, w, t, &t->c, &n), *a = operand_text(e, w, t, &t->a, &n),
                *b = operand_text(e, w, t, &t->b, &n);
     reserve_room(e, t, sums);
-    nest_code(
-        &n, n.depth,
-        "rtc_product(%s, %s, %s, %s,\n            %s,\n            %s,\n            %s, room);\n",
-        emit_extent(e, rows), emit_extent(e, sums), lanes, scale, c, a, b);
+    nest_code(&n, n.depth,
+              "rtc_product(%s, %s, %s, %s,\n            %s,\n            %s,\n            %s, "
+              "room);\n",
+              emit_extent(e, rows), emit_extent(e, sums), lanes, scale, c, a, b);
     nest_close(&n);
 }
