@@ -34,6 +34,10 @@ expect 0 "" "$rtc" explain "$tiny" --dot out.dot
 grep -q digraph out.dot || fail "no digraph"
 expect 0 "kernels" "$rtc" emit "$tiny" --target c -o emitted
 exists emitted/plan.txt
+for compiler in gcc clang; do
+  command -v $compiler >/dev/null || continue
+  $compiler -Wall -Wextra -Werror -O1 -c emitted/kernels.c -o /dev/null || fail "$compiler warns of emitted kernels"
+done
 
 expect 0 '"gemm_ceiling"' "$rtc" bench "$tiny" --size time=32 --steps 3 --json
 expect 0 "training step" "$rtc" bench "$tiny" --size time=32 --steps 3 --train

@@ -8,7 +8,7 @@
 /* x + up(down(x)) with weights of layer l, the shape of a feed-forward with its norm. */
 static Edge layer(Test *t, Edge x, int l)
 {
-    char up[16], gain[16];
+    char up[24], gain[24];
     snprintf(up, sizeof up, "%d.up", l), snprintf(gain, sizeof gain, "%d.gain", l);
     Edge sq = reduce(t, OP_sum, "bt", "d", pw(t, OP_mul, "btd", x, "btd", x, "btd"), "btd");
     Edge y = pw(t, OP_div, "btd", x, "btd", pw1(t, OP_sqrt, "bt", sq, "bt"), "bt");

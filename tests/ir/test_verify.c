@@ -138,7 +138,7 @@ static const struct {
 static void refused(void **state)
 {
     (void)state;
-    for (int i = 0; i < COUNT(broken); i++) {
+    for (volatile int i = 0; i < COUNT(broken); i++) {
         Diag *d = diag_new();
         Graph *g = graph_of(d, legal);
         graph_verify(g, "reading");

@@ -139,7 +139,7 @@ static void errors(void **state)
          "has 1 axes"},
         {"rtc-ir 1\n%0:i = const 3\nroot output \"loss\" %0 over []\n", "must be float"},
     };
-    for (int i = 0; i < COUNT(wrong); i++) {
+    for (volatile int i = 0; i < COUNT(wrong); i++) {
         Diag *d = diag_new();
         Graph *g = graph_of(d, wrong[i].text);
         EXPECT_ERROR(d, 1, wrong[i].words, graph_grad(g));

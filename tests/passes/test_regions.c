@@ -112,7 +112,7 @@ static Net net_new(Kind kind, bool dropping)
     if (kind == REVERSIBLE || kind == REVERSIBLE_CHECKPOINT) open_region(k, REGION_REVERSIBLE);
     if (kind == NESTED) open_region(k, REGION_CHECKPOINT);
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         if (kind == CHECKPOINT || kind == NESTED) open_region(k, REGION_CHECKPOINT);
         snprintf(name, sizeof name, "a%d", i);
         a = step(k, a, b, name, 10 + (uint64_t)i);

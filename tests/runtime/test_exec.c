@@ -139,7 +139,7 @@ static void checked_values(void **state)
 {
     (void)state;
     static const char *const device[] = {"cpu", "eval"};
-    for (int i = 0; i < 2; i++) {
+    for (volatile int i = 0; i < 2; i++) {
         Run r = compiled(device[i], true);
         int32_t x[9] = {0, 1, 2, 3, 4, 5, 6, 7, 0};
         float before = r.s->grad[0];

@@ -205,7 +205,7 @@ static void dropped(Test *t, const void *arg)
     const Space *none = space(t, ""), *btd = space(t, "btd");
     Edge x = input(t, "x", "btd");
     for (int l = 0; l < 2; l++) {
-        char up[8], gate[8], down[8];
+        char up[16], gate[20], down[20];
         snprintf(up, sizeof up, "%d.up", l), snprintf(gate, sizeof gate, "%d.gate", l),
             snprintf(down, sizeof down, "%d.down", l);
         Edge u = product(t, "bte", "d", x, "btd", param(t, up, "ed"), "ed");

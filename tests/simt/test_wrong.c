@@ -160,7 +160,7 @@ static void a_report_says_everything(void **state)
 
 static void refuses(const char *kernel, SimtBuild build, const char *first, const char *second)
 {
-    bool refused = true;
+    volatile bool refused = true;
     DIAG_TRY(bench.d)
     {
         simt_compile(bench.s, "refused.cu", kernel, build, &(CacheOptions){.off = true});
@@ -194,7 +194,7 @@ static void what_the_compiler_refuses(void **state)
 
 static void launch_is_refused(SimtLaunch l, const char *why)
 {
-    bool refused = true;
+    volatile bool refused = true;
     DIAG_TRY(bench.d)
     {
         simt_launch(bench.s, simt_kernel(bench.fast, "none"), &l);
