@@ -30,6 +30,18 @@ typedef struct {
 int pair_find(const PairTable *t, const void *a, const void *b, int c); /* -1: none */
 void pair_add(Arena *a, PairTable *t, const void *p, const void *q, int c, int value);
 
+/* Which positions of a scatter's summed axes have which key (list.c). */
+typedef struct {
+    const Ix *key;   /* over space: kept axes, then summed ones */
+    const Space *space;
+    int nkept;
+    const Ix *ext;   /* of the keys */
+    const When *when; /* of the groups that it is made for */
+    int nwhen;
+    int first, slot; /* plan buffers: [kept.., ext + 1], [kept.., summed positions] */
+    int8_t axis[MAX_AXES]; /* of the scatter, per axis of space */
+} List;
+
 typedef struct {
     Plan *p;
     Unit *u;
@@ -40,6 +52,8 @@ typedef struct {
     PairTable host;                 /* (node, map) -> PB_HOST buffer that holds the edge's value */
     VEC(int) buf_of;                /* by node id: plan buffer + 1, or 0 */
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
+    VEC(List *) lists;
+    const Group *group; /* whose step is being made */
     VEC(Step) host_steps;
     int known;     /* nodes that the grouping knows */
     bool host_now; /* a host step is being made: groups have stored nothing yet when it runs */
@@ -59,6 +73,10 @@ bool is_light(const Node *n);             /* computed where it is read */
 int plan_host_value(Planner *pl, Edge e); /* buffer of one bool or number known before launch */
 
 bool is_true(Edge e); /* the bool constant */
+/* The lists of a listed scatter; made by a step of their own before the first group that reads
+ * them. */
+const List *plan_list(Planner *pl, const Node *scat);
+int plan_add_buffer(Planner *pl, PlanBuffer b, const Space *shape);
 
 /* ---- values ---- */
 
@@ -135,6 +153,8 @@ typedef struct {
     const Ix *const *key;          /* scatter: per out axis of the node, over space */
     const Ix *block_pos[MAX_AXES]; /* by block axis of the group: its position; NULL: has it not */
     const Ix *limit;               /* checks: e is compared with [0, limit) */
+    const List *list;              /* a sum over lists; with makes_list: the step that makes them */
+    bool makes_list;
 } Work;
 
 void emit_work(Emit *e, const Work *w);
@@ -205,6 +225,8 @@ void nest_tile_lanes(Nest *n); /* ... over the block's tile */
 void nest_tile_plain(Nest *n); /* a plain loop over it, where another axis is the lane */
 void nest_code(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_tail(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
+void nest_head(Nest *n, const char *head);             /* a loop with this head */
+void nest_bind(Nest *n, int axis, const char *var);    /* its position is var, from this depth on */
 void nest_close(Nest *n); /* appends the nest to the kernel's body */
 
 static inline int deeper(int a, int b) { return a > b ? a : b; }
@@ -225,6 +247,22 @@ void check_own_block(Graph *g, const Work *w, const Private *p, const Map *m);
 const Ix *private_address(Graph *g, const Private *p, const Map *m); /* without the tile's lane */
 bool is_word(const char *s);                                         /* a name or a number */
 Val named(Nest *n, int depth, DType dt, const char *fmt, ...) RTC_PRINTF(4, 5);
+
+/* ---- members.c, for list.c ---- */
+
+/* The tile's lanes (unless they are the lane loop) and the inner out axes but `lane` and `skip`. */
+void open_out(Nest *n, const Work *w, int lane, int skip);
+/* Opens the loop over lane chunks where the lane is an inner axis; returns their count. */
+const char *open_chunks(Nest *n, int lane, int *size);
+void inner_lanes(Nest *n, int lane, const char *count);
+/* A loop over lanes of its own, for what happens before and after the reduced loops. */
+const char *lanes_text(Emit *e, const char *count, const char *statement);
+Val emit_target(Nest *n, const Work *w); /* the element that w stores to */
+
+/* ---- list.c ---- */
+
+void emit_list(Emit *e, const Work *w);   /* makes a list */
+void emit_listed(Emit *e, const Work *w); /* sums over lists */
 
 /* ---- lanes.c ---- */
 
@@ -284,6 +322,8 @@ double least_cost(Emit *e, const Work *w); /* of the better of the two */
 /* A kernel for the works over the block space, as a step (kernel, arguments, blocks, scratch,
  * cost). */
 Step loops_step(Planner *pl, const WorkList *wl, Loc loc);
+/* Adds such a kernel to the plan, ahead of the step that is being made. */
+void plan_step(Planner *pl, const WorkList *wl, const char *what);
 
 /* ---- product.c ---- */
 

@@ -120,12 +120,21 @@ static double tile_cost(Walk *k)
     return cost * (1 + START / n);
 }
 
+/* Do positions along the axis have lists of their own? */
+static bool reads_list_at(const Work *w, int axis)
+{
+    for (int i = 0; i < w->list->nkept; i++)
+        if (w->pos->ix[w->list->axis[i]]->axes >> axis & 1) return true;
+    return false;
+}
+
 /* Out axes of scatters that keys replace, the scanned axis and the ranks of a selection are no
  * lanes. */
 static bool may_be_lane(const Work *w, int axis)
 {
     OpClass cls = op_info[w->op].cls;
     if (w->axis && w->axis[axis] >= 0) return false;
+    if (w->list) return axis < w->rank && !reads_list_at(w, axis);
     if (cls == CLASS_SCAT) return axis < w->rank && !is_keyed(w, axis);
     if (cls == CLASS_SCAN) return axis != ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]);
     if (cls == CLASS_TOP) return axis == w->rank;
@@ -149,14 +158,14 @@ int best_lane(Emit *e, const Work *w, double *cost)
     Walk k = walk_work(e, w);
     int best = NO_LANE;
     double least = k.ops * OP * SCALAR + STRIDED * (k.buffers.n + k.privates.n + 1);
-    if (e->tile >= 0 && w->op != OP_top && tile_cost(&k) < least)
+    if (e->tile >= 0 && w->op != OP_top && !w->list && tile_cost(&k) < least)
         least = tile_cost(&k), best = TILE_LANE;
     for (int i = 0; i < w->space->n; i++) {
         double c = may_be_lane(w, i) ? axis_cost(&k, i) : least;
         if (c < least) least = c, best = i;
     }
     if (cost) *cost = least * space_hint(e->pl, w->space);
-    if (best == NO_LANE && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank)
+    if (best == NO_LANE && !w->list && op_info[w->op].cls == CLASS_REDUCE && w->space->n > w->rank)
         best = w->space->n - 1;
     return best;
 }
@@ -201,6 +210,7 @@ static bool splittable(const Emit *e, const Work *w, int axis, int64_t size)
     Graph *g = e->g;
     OpClass cls = op_info[w->op].cls;
     if (cls == CLASS_SCAT && is_keyed(w, axis)) return false;
+    if (w->list) return false;
     if (cls == CLASS_SCAN && axis == ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]))
         return false;
     if (cls == CLASS_TOP && axis >= w->rank - 1) return false;

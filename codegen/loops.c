@@ -33,6 +33,17 @@ static bool has_inner(const Work *w)
     return false;
 }
 
+/* A scatter with its keyed axis in the block is a sum over lists. */
+static void start_scat(Emit *e, Work *w)
+{
+    int keyed = scat_listed(w->node);
+    if (keyed < 0 || !w->axis || w->axis[keyed] < 0) {
+        w->key = w->node->attr.key;
+        return;
+    }
+    w->op = OP_sum, w->list = plan_list(e->pl, w->node);
+}
+
 /* The works as they are before any axis is split. */
 static void start_works(Emit *e, const WorkList *wl)
 {
@@ -40,7 +51,7 @@ static void start_works(Emit *e, const WorkList *wl)
         Work *w = &wl->w[i];
         w->out = w->rank, w->own_axis = w->axis, w->last = -1;
         w->pos = map_identity(e->g, w->rank);
-        if (w->op == OP_scat) w->key = w->node->attr.key;
+        if (w->op == OP_scat) start_scat(e, w);
         for (int k = 0; w->axis && k < w->rank; k++)
             if (w->axis[k] >= 0) w->block_pos[w->axis[k]] = ix_axis(e->g, k);
     }
@@ -132,6 +143,8 @@ static void choose_tile(Emit *e, const WorkList *wl)
     int best = -1, best_lanes = lanes[0];
     e->tile = -1;
     double least = whole_cost(e, wl);
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].list) least = 0; /* lanes of a tile would have lists of their own */
     for (int b = 0; b < e->block->n; b++)
         for (int k = 0; k < (inner ? COUNT(inner_lanes) : 1); k++) {
             e->tile = b, e->tile_lanes = lanes[k];

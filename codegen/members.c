@@ -51,7 +51,7 @@ bool is_keyed(const Work *w, int axis)
     return false;
 }
 
-static Val target(Nest *n, const Work *w)
+Val emit_target(Nest *n, const Work *w)
 {
     if (w->priv && w->priv->scalar) return (Val){target_pointer(n, w), 1, w->dt};
     return element(n, target_pointer(n, w), target_type(w), target_at(n, w, -1), target_lane(n, w),
@@ -63,7 +63,7 @@ static Val target(Nest *n, const Work *w)
 static bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
 
 /* The tile's lanes (unless they are the lane loop) and the inner out axes but `lane` and `skip`. */
-static void open_out(Nest *n, const Work *w, int lane, int skip)
+void open_out(Nest *n, const Work *w, int lane, int skip)
 {
     if (n->e->tile >= 0 && lane != TILE_LANE) nest_tile_plain(n);
     for (int i = 0; i < w->rank; i++)
@@ -96,7 +96,7 @@ static void emit_value(Emit *e, const Work *w)
     open_out(&n, w, lane, -1);
     open_lane(&n, lane);
     Val v = as_type(&n, argument(&n, w), w->dt);
-    Val to = target(&n, w);
+    Val to = emit_target(&n, w);
     nest_code(&n, n.depth, "%s = %s;\n", to.s, v.s);
     nest_close(&n);
 }
@@ -186,27 +186,27 @@ static void reduce_along(Emit *e, const Work *w, int lane)
     }
     Val v = argument(&n, w);
     nest_code(&n, n.depth, "%s", step_text(e, &r, part, v.s));
-    Val to = target(&n, w);
+    Val to = emit_target(&n, w);
     const char *cast = wide ? "(float)" : w->dt != DT_FLOAT && w->op == OP_sum ? "(int)" : "";
     nest_tail(&n, outer, "%s = %s%s;\n", to.s, cast, acc);
     nest_close(&n);
 }
 
 /* A loop over lanes of its own, for what happens before and after the reduced loops. */
-static const char *lanes_text(Emit *e, const char *count, const char *statement)
+const char *lanes_text(Emit *e, const char *count, const char *statement)
 {
     return arena_printf(e->a, "#pragma omp simd\nfor (int l = 0; l < %s; l++) %s\n", count,
                         statement);
 }
 
 /* Opens the loop over lane chunks where the lane is an inner axis; returns their count. */
-static const char *open_chunks(Nest *n, int lane, int *size)
+const char *open_chunks(Nest *n, int lane, int *size)
 {
     *size = lane == TILE_LANE ? n->e->tile_lanes : LANES;
     return lane == TILE_LANE ? "lanes" : nest_chunks(n, lane, *size);
 }
 
-static void inner_lanes(Nest *n, int lane, const char *count)
+void inner_lanes(Nest *n, int lane, const char *count)
 {
     if (lane == TILE_LANE)
         nest_tile_lanes(n);
@@ -249,7 +249,7 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     inner_lanes(&n, lane, count);
     Val v = argument(&n, w);
     nest_code(&n, n.depth, "%s", step_text(e, &r, arena_printf(a, "%s[l]", acc), v.s));
-    Val to = target(&n, w);
+    Val to = emit_target(&n, w);
     const char *result = wide ? arena_printf(a, "(float)%s[l]", total)
                          : w->dt != DT_FLOAT && w->op == OP_sum ? arena_printf(a, "(int)%s[l]", acc)
                                                                 : arena_printf(a, "%s[l]", acc);
@@ -320,7 +320,7 @@ static void emit_scat(Emit *e, const Work *w)
                      also, k.s, ext);
     }
     Val v = edge_val(&n, w->e, 0);
-    Val to = target(&n, w);
+    Val to = emit_target(&n, w);
     const char *test = cond.s ? arena_printf(e->a, "if (%s) ", cond.s) : "";
     if (w->dt == DT_FLOAT)
         nest_code(&n, n.depth, "%s%s += %s;\n", test, to.s, v.s);
@@ -335,7 +335,7 @@ static void emit_scat(Emit *e, const Work *w)
 static void scan_step(Nest *n, const Work *w, const char *acc)
 {
     bool exclusive = w->node->attr.scan.exclusive;
-    Val v = edge_val(n, w->e, 0), to = target(n, w);
+    Val v = edge_val(n, w->e, 0), to = emit_target(n, w);
     const char *cast = w->dt == DT_FLOAT ? "(float)" : "(int)";
     if (exclusive) nest_code(n, n->depth, "%s = %s%s;\n", to.s, cast, acc);
     nest_code(n, n->depth, "%s += %s;\n", acc, v.s);
@@ -367,6 +367,10 @@ static void emit_scan(Emit *e, const Work *w)
 
 void emit_work(Emit *e, const Work *w)
 {
+    if (w->list) {
+        (w->makes_list ? emit_list : emit_listed)(e, w);
+        return;
+    }
     switch (op_info[w->op].cls) {
     case CLASS_REDUCE: {
         Tile t;

@@ -116,6 +116,13 @@ const char *nest_chunks(Nest *n, int axis, int size)
     return count;
 }
 
+void nest_head(Nest *n, const char *head) { open_loop(n, (Loop){.head = head}); }
+
+void nest_bind(Nest *n, int axis, const char *var)
+{
+    n->axis[axis] = (AxisVar){.var = var, .depth = n->depth};
+}
+
 void nest_rows(Nest *n, int axis, const char *count)
 {
     plain_loop(n, axis, emit_name(n->e, 'i'), count);

@@ -90,6 +90,11 @@ static int add_buffer(Planner *pl, PlanBuffer b, const Space *shape, const int8_
     return pl->p->buffers.n - 1;
 }
 
+int plan_add_buffer(Planner *pl, PlanBuffer b, const Space *shape)
+{
+    return add_buffer(pl, b, shape, NULL);
+}
+
 const Ix *plan_address(Planner *pl, int b, const Map *m)
 {
     Graph *g = pl->g;
@@ -251,9 +256,19 @@ static Step product_as_loops(Planner *pl, const Group *gr)
     return loops_step(pl, &(WorkList){1, &w, node_shape(pl->g, n)}, gr->loc);
 }
 
+void plan_step(Planner *pl, const WorkList *wl, const char *what)
+{
+    const Group *gr = pl->group;
+    Step s = loops_step(pl, wl, gr->loc);
+    s.phase = gr->phase, s.what = what;
+    add_when(pl, &s, gr->when.v, gr->when.n);
+    vec_push(pl->a, &pl->p->steps, s);
+}
+
 static void add_group(Planner *pl, const Group *gr)
 {
     Step s;
+    pl->group = gr;
     if (gr->kind == GROUP_PRODUCT) {
         if (product_step(pl, gr, &s))
             pl->p->library_calls++;
@@ -277,6 +292,7 @@ static void add_group(Planner *pl, const Group *gr)
     s.what = describe(pl, gr);
     add_when(pl, &s, gr->when.v, gr->when.n);
     vec_push(pl->a, &pl->p->steps, s);
+    pl->group = NULL;
 }
 
 /* ---- roots ---- */

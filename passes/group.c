@@ -51,6 +51,13 @@ static void vote(Grouper *w, double **votes, const Node *n, int axis, double ele
 static void member_votes(Grouper *w, double **votes, const Node *n)
 {
     const int8_t *block = w->block[n->id];
+    int8_t rows[MAX_AXES];
+    int keyed = scat_listed(n);
+    if (keyed >= 0) { /* positions come from a list; what lies beside them is looped */
+        for (int x = 0; x < n->space->n; x++)
+            rows[x] = (int8_t)(x >= n->rank || x == keyed || n->attr.key[keyed]->axes >> x & 1 ? 0 : -1);
+        block = rows;
+    }
     double elements = space_at(n->space, w->syms);
     for (int x = 0; x < n->rank; x++)
         if (block[x] < 0) vote(w, votes, n, x, elements);
@@ -130,7 +137,7 @@ static void sort_block(Grouper *w, Group *gr, const Cluster *c)
                 gr->members.v[i].axis[x] = to[gr->members.v[i].axis[x]];
 }
 
-enum { BLOCKS_LEFT = 256, MOST_INNER = 4096, MOST_ROW_BYTES = 32768 };
+enum { BLOCKS_LEFT = 256, LISTS_LEFT = 16, MOST_INNER = 4096, MOST_ROW_BYTES = 32768 };
 
 static double private_total(const Grouper *w, const Group *gr)
 {
@@ -146,10 +153,15 @@ static double private_total(const Grouper *w, const Group *gr)
 static void shorten_block(Grouper *w, Group *gr)
 {
     double blocks = space_at(gr->block, w->syms), inner = 1;
-    int n = gr->block->n;
-    for (; n > 0; n--) {
+    int n = gr->block->n, least = 0;
+    for (int i = 0; i < gr->members.n; i++) {
+        int keyed = scat_listed(gr->members.v[i].node);
+        if (keyed >= 0 && gr->members.v[i].axis[keyed] >= least)
+            least = gr->members.v[i].axis[keyed] + 1;
+    }
+    for (; n > least; n--) {
         double ext = size_at(gr->block->ext[n - 1], w->syms);
-        if (blocks / ext < BLOCKS_LEFT || inner * ext > MOST_INNER) break;
+        if (blocks / ext < (least ? LISTS_LEFT : BLOCKS_LEFT) || inner * ext > MOST_INNER) break;
         if (private_total(w, gr) * inner * ext > MOST_ROW_BYTES) break;
         blocks /= ext;
         inner *= ext;

@@ -40,7 +40,7 @@ typedef struct {
     const WhenSet *when;
     bool product;
     bool inner;       /* has a product of its own */
-    uint64_t protect; /* block axes along which its scores are private: no merge may lose them */
+    uint64_t protect; /* block axes that no merge may lose: of scores, and of keys (scat_listed) */
 } Cluster;
 
 typedef struct {

@@ -52,7 +52,8 @@ static void new_cluster(Grouper *w, const Node *n)
         block[i] = NONE;
         if (c.product || !may_be_block(n, i)) continue;
         block[i] = (int8_t)c.nblock;
-        if (!w->unfused && w->inner.kept[n->id] >> i & 1) c.protect |= 1ull << c.nblock;
+        bool keep = w->inner.kept[n->id] >> i & 1 || i == scat_listed(n);
+        if (!w->unfused && keep) c.protect |= 1ull << c.nblock;
         c.ext[c.nblock++] = n->space->ext[i];
     }
     w->block[n->id] = block;
@@ -98,7 +99,7 @@ typedef struct {
  * other axes, in which every one of them walks all that is summed. */
 static bool is_large_table(const Grouper *w, const Node *n)
 {
-    return n->op == OP_scat && bytes_at(n, w->syms) > TABLE_BYTES;
+    return n->op == OP_scat && scat_listed(n) < 0 && bytes_at(n, w->syms) > TABLE_BYTES;
 }
 
 /* b's member c reads a's member r.node: at its own position of which axes? */
@@ -291,7 +292,7 @@ static const char *obstacle(Grouper *w, int a, int b, Pairing *p)
         return "far apart: what the first reads would stay alive until the second runs";
     double blocks = pair_clusters(w, a, b, p);
     if (ca->protect & ~kept_axes(w, a, a, p) || cb->protect & ~kept_axes(w, a, b, p))
-        return "scores would not fit into a block";
+        return "an axis along which scores, or positions by key, lie apart would be lost";
     if (p->table) return "a scatter fills its whole table before it can be read";
     double need_a = cluster_blocks(w, ca), need_b = cluster_blocks(w, cb);
     double need = need_a > need_b ? need_a : need_b;

@@ -103,10 +103,7 @@ static void check_axes(Verify *v, const Group *gr, const Member *m)
             wrong(v, m->node, "a block axis that is reduced, unknown or there twice");
         if (!ix_proves_eq(v->g, gr->block->ext[b], m->node->space->ext[x]))
             wrong(v, m->node, "a block axis of another extent");
-        bool inner = (m->node->op == OP_top && x == m->node->rank - 1) ||
-                     (m->node->op == OP_scan && x == m->node->attr.scan.axis) ||
-                     (m->node->op == OP_scat && m->node->attr.key[x]);
-        if (inner) wrong(v, m->node, "a block axis along which positions depend on each other");
+        if (!may_be_block(m->node, x)) wrong(v, m->node, "a block axis along which positions depend on each other");
         seen |= 1ull << b;
     }
     if (seen != (1ull << gr->block->n) - 1) wrong(v, m->node, "a member lacks a block axis");

@@ -13,12 +13,20 @@ enum {
 };
 #define MOST_SCORES 262144.0 /* bytes of a block's scores: what a core's own cache holds */
 
+int scat_listed(const Node *n)
+{
+    int keyed = -1, count = 0;
+    for (int i = 0; n->op == OP_scat && i < n->rank; i++)
+        if (n->attr.key[i]) keyed = i, count++;
+    return count == 1 && n->space->n > n->rank ? keyed : -1;
+}
+
 bool may_be_block(const Node *n, int axis)
 {
     if (axis >= n->rank) return false;
     if (n->op == OP_top) return axis != n->rank - 1;
     if (n->op == OP_scan) return axis != n->attr.scan.axis;
-    if (n->op == OP_scat) return !n->attr.key[axis];
+    if (n->op == OP_scat) return !n->attr.key[axis] || axis == scat_listed(n);
     return true;
 }
 

@@ -72,6 +72,10 @@ typedef struct {
     int napart;
 } Grouping;
 
+/* The keyed out axis of a scatter that can be computed as sums over lists of positions, so that the axis may be a
+ * block axis; -1: several axes are keyed, or the node is no scatter. */
+int scat_listed(const Node *n);
+
 /* ---- one compilation ---- */
 
 typedef struct PassStat {
