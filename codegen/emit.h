@@ -276,6 +276,9 @@ int best_layout(Emit *e, const Work *w);
  */
 bool find_split(Emit *e, const Work *w, int *axis, int64_t *size);
 
+/* Does w read or store by a quotient or remainder of the axis? */
+bool reads_pieces(Emit *e, const Work *w, int axis);
+
 int tile_axis_of(const Emit *e, const Work *w); /* the axis of w that is cut into the tile; -1 */
 /* Element number that w stores to, without the tile's lane; scatters: without their keys. */
 const Ix *store_address(const Emit *e, const Work *w);
@@ -290,6 +293,8 @@ typedef struct {
 
 /* Splits axes until no member reads one in pieces. */
 void split_axes(Emit *e, WorkList *wl);
+/* Joins inner axes of values and of sums over lists. */
+void join_axes(Emit *e, WorkList *wl);
 
 /* ---- tile.c ---- */
 

@@ -6,7 +6,7 @@
  */
 #include "codegen/emit.h"
 
-static const double STRIDED = 8, STILL = 0.05, SCALAR = 8, START = 12, OP = 0.25;
+static const double STRIDED = 8, SHUFFLED = 2, STILL = 0.05, SCALAR = 8, START = 12, OP = 0.25;
 
 typedef struct {
     Emit *e;
@@ -68,6 +68,7 @@ static double access_cost(Graph *g, const Ix *at, int axis)
     const Ix *coef, *rest;
     if (!(at->axes >> axis & 1)) return STILL;
     if (!ix_affine(g, at, axis, &coef, &rest)) return STRIDED;
+    if (ix_is(coef, 2) || ix_is(coef, -1)) return SHUFFLED;
     return ix_is(coef, 1) ? 1 : STRIDED;
 }
 
@@ -225,4 +226,26 @@ bool find_split(Emit *e, const Work *w, int *axis, int64_t *size)
     for (int i = 0; i < k.privates.n; i++) pieces_in(k.privates.v[i], axis, size);
     for (int i = 0; i < k.others.n; i++) pieces_in(k.others.v[i], axis, size);
     return *axis >= 0 && splittable(e, w, *axis, *size);
+}
+
+static bool has_piece(const Ix *e, int axis)
+{
+    for (int i = 0; i < e->nterm; i++)
+        for (int k = 0; k < e->t[i].n; k++) {
+            const Atom *f = e->t[i].f[k];
+            if (f->kind >= AT_DIV && f->kind <= AT_MAX && f->axes >> axis & 1) return true;
+        }
+    return false;
+}
+
+bool reads_pieces(Emit *e, const Work *w, int axis)
+{
+    Walk k = walk_work(e, w);
+    bool any = has_piece(store_address(e, w), axis);
+    for (int i = 0; i < k.buffers.n; i++) any |= has_piece(k.buffers.v[i], axis);
+    for (int i = 0; i < k.privates.n; i++) any |= has_piece(k.privates.v[i], axis);
+    for (int i = 0; i < k.others.n; i++) any |= has_piece(k.others.v[i], axis);
+    for (int i = 0; w->list && i < w->list->nkept; i++)
+        any |= (w->pos->ix[w->list->axis[i]]->axes >> axis & 1);
+    return any;
 }

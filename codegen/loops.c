@@ -245,6 +245,8 @@ static double emit_members(Emit *e, WorkList *wl)
     lay_out_private(e, wl);
     split_axes(e, wl);
     choose_layouts(e, wl);
+    lay_out_private(e, wl);
+    join_axes(e, wl);
     choose_tile(e, wl);
     for (int i = 0; i < e->priv.n; i++) {
         const Private *p = &e->priv.v[i];

@@ -1,7 +1,9 @@
-/* split.c: an axis that is read in pieces becomes two: i = size * q + r.
+/* split.c: an axis that is read in pieces becomes two: i = size * q + r; two that everything walks
+ * as one become one.
  *
  * Merged and split views read i / size and i % size, and gathers with a division per lane would be
  * the loop. With q and r as axes the quotient is q, the remainder r, and both are plain strides.
+ * Where q and r only ever occur as size * q + r, one axis makes longer lane loops.
  */
 #include "codegen/emit.h"
 
@@ -23,11 +25,10 @@ static const Space *split_space(Graph *g, const Space *s, int axis, int64_t size
     return space_make(g, s->n + 1, ext);
 }
 
-static void split_work(Emit *e, Work *w, int axis, int64_t size)
+/* w over another space; m: its axes over that. */
+static void remap_work(Emit *e, Work *w, const Space *to, const Map *m)
 {
     Graph *g = e->g;
-    const Space *to = split_space(g, w->space, axis, size);
-    const Map *m = split_map(g, w->space->n, axis, size);
     w->e = edge_comp(g, w->e, m, to);
     w->pos = map_subst(g, w->pos, m, to);
     if (w->key) {
@@ -37,14 +38,20 @@ static void split_work(Emit *e, Work *w, int axis, int64_t size)
     }
     for (int i = 0; i < MAX_AXES; i++)
         if (w->block_pos[i]) w->block_pos[i] = ix_subst(g, w->block_pos[i], m, to);
+    w->space = to;
+}
+
+static void split_work(Emit *e, Work *w, int axis, int64_t size)
+{
+    const Space *from = w->space, *to = split_space(e->g, from, axis, size);
+    remap_work(e, w, to, split_map(e->g, from->n, axis, size));
     if (w->axis) {
         int8_t *block = NEW_N(e->a, int8_t, to->n);
-        for (int i = 0; i < w->space->n; i++) block[i < axis ? i : i + 1] = w->axis[i];
+        for (int i = 0; i < from->n; i++) block[i < axis ? i : i + 1] = w->axis[i];
         block[axis] = block[axis + 1] = w->axis[axis];
         w->axis = block;
     }
     if (axis < w->rank) w->rank++;
-    w->space = to;
 }
 
 /* The block axis b becomes b and b + 1 in every work. */
@@ -81,4 +88,49 @@ void split_axes(Emit *e, WorkList *wl)
             else if (!split_block(e, wl, w->axis[axis], size))
                 break;
         }
+}
+
+/* ---- two axes as one ---- */
+
+/* Axes p and q as one of p's rows of q: j = ext(q) * p + q takes the place of the first of them. */
+static Work joined(Emit *e, const Work *w, int p, int q)
+{
+    Graph *g = e->g;
+    const Ix *ext[MAX_AXES], *ix[MAX_AXES], *size = w->space->ext[q];
+    int first = p < q ? p : q, second = p < q ? q : p, n = 0;
+    int8_t *block = NEW_N(e->a, int8_t, w->space->n);
+    for (int i = 0; i < w->space->n; i++) {
+        if (i == second) continue;
+        block[n] = (int8_t)(w->axis ? w->axis[i] : -1);
+        ext[n] = i == first ? ix_mul(g, w->space->ext[p], size) : w->space->ext[i];
+        ix[i] = ix_axis(g, n++);
+    }
+    const Space *to = space_make(g, n, ext);
+    const Ix *j = ix[first];
+    ix[p] = ix_div(g, j, size, to), ix[q] = ix_mod(g, j, size, to);
+    Work r = *w;
+    remap_work(e, &r, to, map_make(g, w->space->n, ix));
+    r.axis = block, r.rank--;
+    return r;
+}
+
+static bool join_once(Emit *e, Work *w)
+{
+    for (int p = 0; p < w->rank; p++)
+        for (int q = 0; q < w->rank; q++) {
+            if (p == q || (w->axis && (w->axis[p] >= 0 || w->axis[q] >= 0))) continue;
+            if (!ix_is_const(w->space->ext[q])) continue;
+            Work one = joined(e, w, p, q);
+            if (reads_pieces(e, &one, p < q ? p : q)) continue;
+            *w = one;
+            return true;
+        }
+    return false;
+}
+
+void join_axes(Emit *e, WorkList *wl)
+{
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].op == OP_stop || wl->w[i].list)
+            while (join_once(e, &wl->w[i])) continue;
 }

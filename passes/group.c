@@ -41,6 +41,8 @@ static Grouper *grouper_new(Unit *u, bool unfused)
 
 /* ---- orders in memory ---- */
 
+static const double OWN_VOTE = 0.25; /* against the axes of loops that are known */
+
 static void vote(Grouper *w, double **votes, const Node *n, int axis, double elements)
 {
     if (!votes[n->id]) votes[n->id] = NEW_N(w->a, double, MAX_AXES);
@@ -73,6 +75,24 @@ static void member_votes(Grouper *w, double **votes, const Node *n)
     }
 }
 
+/* Else what a value is read along fastest, as it lies in memory itself. */
+static void own_votes(Grouper *w, double **votes, const Node *n)
+{
+    double elements = space_at(n->space, w->syms);
+    for (int k = 0; k < w->reads[n->id].n; k++) {
+        const Read *r = &w->reads[n->id].v[k];
+        bool voted = false;
+        for (int i = n->rank - 1; i >= 0 && !voted; i--)
+            for (int d = 0; d < r->map->n && !voted; d++) {
+                const Ix *coef, *rest;
+                int x = w->order[n->id][i];
+                if (!(r->map->ix[d]->axes >> x & 1)) continue;
+                voted = ix_affine(w->g, r->map->ix[d], x, &coef, &rest) && ix_is(coef, 1);
+                if (voted) vote(w, votes, r->node, d, OWN_VOTE * elements);
+            }
+    }
+}
+
 /* A contraction that no order suits is computed by loops. */
 static void loops_instead(Grouper *w, const Node *sum)
 {
@@ -91,14 +111,24 @@ static void first_layout(Grouper *w)
                              layout_fixed(w->g, w->a), NULL);
 }
 
-static void choose_layout(Grouper *w)
+static void vote_layout(Grouper *w)
 {
     Graph *g = w->g;
     double **votes = NEW_N(w->a, double *, g->nodes.n);
     for (int i = 0; i < g->nodes.n; i++)
-        if (w->kept[i] && w->product[i] < 0) member_votes(w, votes, g->nodes.v[i]);
+        if (w->kept[i] && w->product[i] < 0) {
+            member_votes(w, votes, g->nodes.v[i]);
+            own_votes(w, votes, g->nodes.v[i]);
+        }
     w->order =
         layout_choose(g, w->a, w->syms, w->products.v, w->products.n, layout_fixed(g, w->a), votes);
+}
+
+static void choose_layout(Grouper *w)
+{
+    Graph *g = w->g;
+    vote_layout(w);
+    vote_layout(w); /* what is read follows its readers */
     w->built = NEW_N(w->a, Product, w->products.n);
     for (int i = 0; i < w->products.n; i++)
         if (product_build(g, w->syms, &w->products.v[i], w->order, &w->built[i]) != PRODUCT_OK)

@@ -325,6 +325,18 @@ static bool better_last(const Wish *w, const double *votes, const Node *n, int d
 }
 
 /* Runs in the order of their heads, the one whose tail is most wanted contiguous at the end. */
+/* No contraction reads or makes it: the axis most wanted as the contiguous one becomes that. */
+static void apply_votes(const double *votes, const Node *node, int8_t *order)
+{
+    int best = node->rank - 1;
+    for (int i = 0; i < node->rank; i++)
+        if (votes[order[i]] > votes[order[best]]) best = i;
+    if (node->rank == 0) return;
+    int8_t last = order[best];
+    memmove(order + best, order + best + 1, (size_t)(node->rank - 1 - best));
+    order[node->rank - 1] = last;
+}
+
 static void apply_wish(const Wish *w, const double *votes, const Node *node, int8_t *order)
 {
     int rank = node->rank;
@@ -355,7 +367,10 @@ Order *layout_choose(Graph *g, Arena *a, const int64_t *syms, const Contraction 
         }
         int8_t *order = NEW_N(a, int8_t, node->rank + 1);
         inherit(&l, node, order);
-        if (l.wish[i]) apply_wish(l.wish[i], votes ? votes[i] : NULL, node, order);
+        if (l.wish[i])
+            apply_wish(l.wish[i], votes ? votes[i] : NULL, node, order);
+        else if (votes && votes[i])
+            apply_votes(votes[i], node, order);
         l.order[i] = order;
     }
     return l.order;
