@@ -126,9 +126,9 @@ static void complain(Loader *l, const char *name, const char *in_file, const cha
 }
 
 /* The tensor for an entry; NULL, with a row, where it is missing (unless it may be) or of
- * another shape. */
-static const StTensor *fitting(Loader *l, const char *name, int rank, const int64_t *shape,
-                               bool optional)
+ * another shape or kind. */
+static const StTensor *fitting(Loader *l, const char *name, DType dt, int rank,
+                               const int64_t *shape, bool optional)
 {
     const StTensor *t = st_find(l->file, name);
     const char *want = st_shape_text(l->a, rank, shape);
@@ -136,8 +136,13 @@ static const StTensor *fitting(Loader *l, const char *name, int rank, const int6
         if (!optional) complain(l, name, "-", want);
         return NULL;
     }
-    if (t->rank == rank && !memcmp(t->shape, shape, (size_t)rank * sizeof *shape)) return t;
-    complain(l, name, st_shape_text(l->a, t->rank, t->shape), want);
+    const char *got = st_shape_text(l->a, t->rank, t->shape);
+    bool same = t->rank == rank && !memcmp(t->shape, shape, (size_t)rank * sizeof *shape);
+    if (same && (dt != DT_FLOAT || st_is_float(t->dtype))) return t;
+    if (same)
+        complain(l, name, arena_printf(l->a, "%s of %s", got, st_dtype_name(t->dtype)),
+                 arena_printf(l->a, "%s of floats", want));
+    else complain(l, name, got, want);
     return NULL;
 }
 
@@ -146,7 +151,7 @@ static void load_into(Loader *l, const char *prefix, const StoreEntry *e, int n,
 {
     for (int i = 0; i < n; i++) {
         const char *name = *prefix ? arena_printf(l->a, "%s%s", prefix, e[i].name) : e[i].name;
-        const StTensor *t = fitting(l, name, e[i].rank, e[i].shape, optional);
+        const StTensor *t = fitting(l, name, e[i].dt, e[i].rank, e[i].shape, optional);
         if (!t) continue;
         if (e[i].dt == DT_FLOAT) st_read_f32(t, flat + e[i].offset);
         else if (e[i].dt == DT_INT) st_read_i32(t, (int32_t *)(flat + e[i].offset));
@@ -224,7 +229,7 @@ static void load_training(Loader *l, TrainState *t, OptimizerState *o)
     if (o->m) load_into(l, m_prefix, store->param, store->nparam, o->m, false);
     if (o->v) load_into(l, v_prefix, store->param, store->nparam, o->v, false);
     int64_t n = store->nparam;
-    const StTensor *steps = fitting(l, steps_name, 1, &n, false);
+    const StTensor *steps = fitting(l, steps_name, DT_INT, 1, &n, false);
     if (steps) st_read_i64(steps, o->steps);
     t->step = meta_count(l, "rtc.step");
     t->taken = (uint64_t)meta_count(l, "rtc.taken");

@@ -38,9 +38,11 @@ static Side run_on(Command *c, SessionOptions o, const char *device)
     o.compile.device = device;
     Session *s = command_open_session(c, &o);
     const char **given = NEW_N(c->arena, const char *, s->inputs.n + 1);
-    for (int i = 0; i < s->inputs.n; i++) given[i] = s->inputs.v[i].name;
+    int n = 0;
+    for (int i = 0; i < s->inputs.n; i++)
+        if (session_reads(s, s->inputs.v[i].name)) given[n++] = s->inputs.v[i].name;
     Executable *e = session_compile(s, &(SessionCompile){.training = true, .want_grad = true,
-                                                         .given = given, .ngiven = s->inputs.n});
+                                                         .given = given, .ngiven = n});
     Instance *in = trial_instance(s, e, options_values(c->options, OPTION_size), SMALL,
                                   command_seed(c));
     store_begin(s->store);

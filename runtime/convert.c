@@ -103,6 +103,11 @@ static bool check_kept(Work *w, const StTensor *t, const char *ours, bool whole_
         return false;
     }
     if (whole_name) vec_push(w->a, &w->seen, ours);
+    if (same_shape(k, t) && k->dt == DT_FLOAT && !st_is_float(t->dtype)) {
+        misfit(w, "dtype", t->name, t->rank, t->shape,
+               arena_printf(w->a, "of %s; the model's has floats", st_dtype_name(t->dtype)));
+        return false;
+    }
     if (same_shape(k, t)) return true;
     misfit(w, "shape", t->name, t->rank, t->shape,
            arena_printf(w->a, "the model's is %s", st_shape_text(w->a, k->rank, k->shape)));

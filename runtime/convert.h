@@ -15,7 +15,7 @@ typedef VEC(StEntry) ConvertedTensors;
 
 /* from: the file has their names, the result ours; else the other way. Data stay in the file's map.
  * Errors: one message with a table of all tensors that don't fit: names that nothing translates,
- * other shapes than the model's, copies that differ, and, if the file has any parameters under
+ * other shapes than the model's, whole numbers for floats, copies that differ, and, if the file has any parameters under
  * their own names, those that it lacks. */
 ConvertedTensors convert_tensors(Diag *d, const NameMap *m, bool from, const StFile *in);
 

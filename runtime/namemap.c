@@ -343,7 +343,8 @@ static void keep(NameMap *m, Graph *g, const Named *v, int n, bool state)
 {
     for (int i = 0; i < n; i++) {
         const Space *shape = node_shape(g, v[i].node);
-        KeptTensor k = {.name = v[i].name, .state = state, .rank = shape->n};
+        KeptTensor k = {.name = v[i].name, .state = state, .dt = v[i].node->dt,
+                        .rank = shape->n};
         for (int j = 0; j < shape->n; j++) {
             if (!ix_is_const(shape->ext[j])) diag_bug(g->diag, "`%s` has a free size", k.name);
             k.shape[j] = shape->ext[j]->c;
@@ -358,7 +359,7 @@ static void keep_initted(NameMap *m, const Graph *g)
         const Node *n = g->nodes.v[i];
         if (n->op != OP_fresh) continue;
         const char *name = arena_printf(m->arena, "%s.initted", n->attr.leaf.name);
-        vec_push(m->arena, &m->kept, (KeptTensor){.name = name, .state = true});
+        vec_push(m->arena, &m->kept, (KeptTensor){.name = name, .state = true, .dt = DT_BOOL});
     }
 }
 

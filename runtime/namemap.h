@@ -13,6 +13,7 @@
 typedef struct {
     const char *name;
     bool state;
+    DType dt;
     int rank;
     int64_t shape[MAX_AXES];
 } KeptTensor;

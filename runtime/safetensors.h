@@ -20,6 +20,7 @@ typedef enum {
 
 const char *st_dtype_name(StDtype t);   /* as in the file: "F32" */
 size_t st_dtype_bytes(StDtype t);
+static inline bool st_is_float(StDtype t) { return t <= ST_F16; }
 
 typedef struct StFile StFile;
 

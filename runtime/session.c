@@ -116,6 +116,30 @@ const ValueInfo *session_input(const Session *s, const char *name)
     return NULL;
 }
 
+typedef struct {
+    const char *input;
+    char *seen;                      /* by node id */
+    bool found;
+} Reach;
+
+static void reach(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    Reach *r = ctx;
+    if (r->found || r->seen[e.node->id]) return;
+    r->seen[e.node->id] = 1;
+    r->found = e.node->op == OP_input && !strcmp(e.node->attr.leaf.name, r->input);
+    node_reads(e.node, reach, r);
+}
+
+bool session_reads(const Session *s, const char *input)
+{
+    const Graph *g = s->program->graph;
+    Reach r = {input, NEW_N(s->arena, char, g->nodes.n + 1), false};
+    for (int i = 0; i < g->roots.n; i++) reach(&r, g->roots.v[i].e, false);
+    return r.found;
+}
+
 bool session_has_output(const Session *s, const char *name)
 {
     for (int i = 0; i < s->outputs.n; i++)
@@ -150,10 +174,27 @@ static bool is_given(const SessionCompile *c, const char *name)
     return false;
 }
 
+/* What is required may be there for its shape alone. */
+static void check_optional(Session *s, const ValueInfo *in)
+{
+    if (!in->optional || session_reads(s, in->name)) return;
+    Str read = {.arena = s->arena};
+    for (int i = 0; i < s->inputs.n; i++)
+        if (session_reads(s, s->inputs.v[i].name))
+            str_printf(&read, "%s%s", read.n ? ", " : "", s->inputs.v[i].text);
+    diag_fail(s->diag, "input `%s` is given, but nothing in model %s reads it in this configuration"
+                       "\nread are: %s\nhint: an option may make use of it: rtc check --options",
+              in->name, s->program->model, read.s ? read.s : "none");
+}
+
 static void check_given(Session *s, const SessionCompile *c)
 {
     for (int i = 0; i < c->ngiven; i++) {
-        if (session_input(s, c->given[i])) continue;
+        const ValueInfo *in = session_input(s, c->given[i]);
+        if (in) {
+            check_optional(s, in);
+            continue;
+        }
         const char **names = NEW_N(s->arena, const char *, s->inputs.n + 1);
         for (int k = 0; k < s->inputs.n; k++) names[k] = s->inputs.v[k].name;
         const char *near = nearest_word(c->given[i], names, s->inputs.n);

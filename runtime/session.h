@@ -54,6 +54,8 @@ Session *session_open(Diag *d, const SessionOptions *o);
 void session_close(Session *s);
 
 const ValueInfo *session_input(const Session *s, const char *name);     /* NULL: no such input */
+/* Does anything read that input in this configuration? */
+bool session_reads(const Session *s, const char *input);
 bool session_has_output(const Session *s, const char *name);
 /* The value of an int option of the model; `otherwise` if it has no such option. */
 int64_t session_option(const Session *s, const char *name, int64_t otherwise);
@@ -77,8 +79,8 @@ typedef struct {
     int nshapes;
 } SessionCompile;
 
-/* Errors: an input that isn't given and isn't optional, a name that is no input, and the
- * compiler's. The result belongs to the Session, which keeps one executable for training and one
+/* Errors: an input that isn't given and isn't optional, a name that is no input, an optional input
+ * that nothing reads, and the compiler's. The result belongs to the Session, which keeps one executable for training and one
  * for evaluation. */
 Executable *session_compile(Session *s, const SessionCompile *c);
 

@@ -323,6 +323,63 @@ for f in lacks:"w +- +\[2\]" more:"u +\[1\] +-" shape:"w +\[1\] +\[2\]"; do
   grep -qE "^  ${f#*:}$" err || fail "no row \`${f#*:}\` in the table of what differs"
 done
 expect 0 "nan.st: \`v\` has values that are not finite" "$rtc" run two.rt --in x.st --params nan.st
+tensors ints.st v I32 2 $one$one w F32 2 $one$one
+refuse 1 "[2] of I32           [2] of floats" "$rtc" run two.rt --in x.st --params ints.st
+
+# ---- tensors of another program ----
+
+printf 'model m\n  v = layer.v\n  w = layer.w\nend\n' >m.map
+tensors lacks.st layer.v F32 2 $one$one
+tensors more.st layer.v F32 2 $one$one layer.w F32 2 $one$one layer.u F32 1 $one
+tensors shape.st layer.v F32 2 $one$one layer.w F32 "1, 2" $one$one
+tensors ints.st layer.v I32 2 $one$one layer.w F32 2 $one$one
+tensors bools.st layer.v F32 2 $one$one layer.w BOOL 2 0101
+for f in lacks:"missing  layer.w  [2]  the model's w" more:"unknown  layer.u  [1]" \
+  shape:"shape    layer.w  [1, 2]  the model's is [2]" ints:"dtype    layer.v  [2]  of I32" \
+  bools:"dtype    layer.w  [2]  of BOOL"; do
+  refuse 1 "${f#*:}" "$rtc" convert two.rt --from ./m.map "${f%%:*}.st" -o converted.st
+  grep -q "nothing was written" err || fail "it isn't said that nothing was written"
+  [ ! -e converted.st ] || fail "a file that doesn't fit was converted: $f"
+done
+expect 0 "" "$rtc" convert two.rt --to ./m.map ok.st -o theirs.st
+refuse 1 "unknown  layer.v" "$rtc" convert two.rt --to ./m.map theirs.st -o converted.st
+printf 'model m\n  v layer.v\nend\n' >wrong.map
+refuse 1 "wrong.map:2:" "$rtc" convert two.rt --from ./wrong.map theirs.st -o converted.st
+package=$source_dir/tests/reference/cases/weight_tie.safetensors
+other=(--set num_tokens=20 --set dim=16 --set depth=2 --set heads=4 --set dim_head=4 --set max_seq_len=32 --set window_size=8)
+refuse 1 "unknown  " "$rtc" convert "$lm" --to routing_transformer "$package" -o converted.st "${other[@]}"
+[ ! -e converted.st ] || fail "a state_dict of another configuration was converted"
+
+# ---- masks, contexts and heads ----
+
+small=(--set num_tokens=20 --set dim=4 --set depth=1 --set heads=2 --set dim_head=4 --set max_seq_len=32
+  --set window_size=8 --set causal=true --set n_local_attn_heads=2)
+mask() { tensors mask.st x I64 "1, 2" $zeros8$zeros8 "$@"; }
+refuse_mask() { # TEXT, OPTION
+  refuse 1 "$1" "$rtc" run "$lm" "${small[@]}" --in mask.st ${2:+--set "$2"}
+}
+mask input_mask U8 "1, 3" 010101
+refuse_mask "found: [1, 3]"
+grep -q "\`time\` is 2 by input \`x\`" err || fail "a mask's message doesn't name what it differs from"
+mask input_mask U8 "2" 0101
+refuse_mask "input \`input_mask\` has 1 axes"
+mask context F32 "1, 1, 4" $one$one$one$one
+refuse_mask "input \`context\` is given, but nothing in model routing_lm reads it"
+mask context F32 "1, 1, 3" $one$one$one
+refuse_mask "expected: [batch, source, 4]" receives_context=true
+mask context F32 "1, 1, 4" $one$one$one$one context_mask U8 "1, 2" 0101
+refuse_mask "\`source\` is 1 by input \`context\`" receives_context=true
+refuse 1 "the input \`context\` is needed here" "$rtc" run "$lm" "${small[@]}" --in in.st --set receives_context=true
+for model in routing_lm routing_transformer; do
+  refuse 1 "takes 6 values (int[depth])" "$rtc" check $model --set n_local_attn_heads=2,2
+  refuse 1 "attention.rt:" "$rtc" check $model --set window_size=100
+  grep -q "max_seq_len must be a multiple of window_size" err || fail "a window that doesn't divide isn't named"
+  refuse 1 "nothing reads it in this configuration" "$rtc" check $model --set context_window_size=64
+done
+refuse 1 "--set dec_n_local_attn_heads:1:1" "$rtc" check routing_encdec --set dec_n_local_attn_heads=1,2
+
+# ---- checkpoints ----
+
 resume() { train --out damaged --resume --steps 6 "$@"; }
 damage() { rm -rf damaged && cp -r whole damaged; }
 for n in 0 7 100 2000 40000; do
