@@ -17,6 +17,7 @@
 #include "passes/group.h"
 
 enum {
+    SIBLINGS_APART = 64, /* in nodes; further apart, what they read would stay alive longer */
     ENOUGH_LARGE = 16,    /* of blocks with products inside: each is long work */
     ENOUGH_BLOCKS = 256,  /* keeps every core busy, also where lanes of a vector take several */
     SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
@@ -569,6 +570,29 @@ static bool try_merge(Grouper *w, const Candidate *c)
     return true;
 }
 
+/* Clusters with the same blocks (of one of them) that read one cluster (window sums of several gradients) may as well be
+ * one kernel: fewer launches. */
+static void merge_siblings(Grouper *w, int of)
+{
+    const Ints *to = &w->clusters.v[of].to;
+    for (int i = 0; i < to->n; i++)
+        for (int k = i + 1; k < to->n; k++) {
+            int a = group_find(w, to->v[i]), b = group_find(w, to->v[k]);
+            Pairing p;
+            if (a == b || a == of || b == of || bit(w->reach[a], b) || bit(w->reach[b], a)) continue;
+            if (w->clusters.v[a].members.v[0] > w->clusters.v[b].members.v[0]) {
+                int t = a;
+                a = b, b = t;
+            }
+            const Ints *in_a = &w->clusters.v[a].members;
+            int gap = w->clusters.v[b].members.v[0] - in_a->v[in_a->n - 1];
+            if (gap > SIBLINGS_APART || obstacle(w, a, b, &p)) continue;
+            bool whole_a = kept_axes(w, a, a, &p) == (1ull << w->clusters.v[a].nblock) - 1;
+            bool whole_b = kept_axes(w, a, b, &p) == (1ull << w->clusters.v[b].nblock) - 1;
+            if (whole_a || whole_b) merge(w, a, b, &p);
+        }
+}
+
 void group_merge(Grouper *w)
 {
     for (int i = 0; i < w->g->nodes.n; i++)
@@ -583,4 +607,6 @@ void group_merge(Grouper *w)
         merged = false;
         for (int i = 0; i < all.n; i++) merged |= try_merge(w, &all.v[i]);
     }
+    for (int i = 0; i < w->clusters.n; i++)
+        if (group_find(w, i) == i && !w->clusters.v[i].product) merge_siblings(w, i);
 }

@@ -38,6 +38,7 @@ typedef struct {
     const int64_t *syms;
     Ints *users; /* by node id: nodes that read it, rising, each once */
     bool *root;
+    bool *forward; /* an output needs it */
     Contraction *c; /* by node id: sum NULL: no contraction that a kernel could take */
     bool *barrier;  /* contractions for a library */
     bool *reached, *late, *queued; /* of one walk */
@@ -67,6 +68,26 @@ static void find_users(Finder *f)
         node_reads(g->nodes.v[i], add_user, &u);
     }
     for (int i = 0; i < g->roots.n; i++) f->root[g->roots.v[i].e.node->id] = true;
+}
+
+static void mark_forward(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    ((Finder *)ctx)->forward[e.node->id] = true;
+}
+
+static void find_forward(Finder *f)
+{
+    Graph *g = f->g;
+    f->forward = NEW_N(f->a, bool, g->nodes.n + 1);
+    for (int i = 0; i < g->roots.n; i++) {
+        const Root *r = &g->roots.v[i];
+        if (r->kind != ROOT_OUTPUT) continue;
+        mark_forward(f, r->e, false);
+        for (int k = 0; k < r->e.map->n; k++) ix_loads(r->e.map->ix[k], mark_forward, f);
+    }
+    for (int i = g->nodes.n - 1; i >= 0; i--)
+        if (f->forward[i]) node_reads(g->nodes.v[i], mark_forward, f);
 }
 
 static double count_of(const Finder *f, const Node *n, uint64_t axes)
@@ -198,7 +219,7 @@ static bool fits(const Finder *f, const Node *score, uint64_t kept)
            count_of(f, score, c->k) <= LONGEST_SUM;
 }
 
-/* Where paths from the score lead, without and with a library product on them. */
+/* Where paths from the score lead: late with a library product on them, or from forward to backward. */
 static void spread(Finder *f, const Node *score)
 {
     int n = f->g->nodes.n;
@@ -207,8 +228,11 @@ static void spread(Finder *f, const Node *score)
     f->reached[score->id] = true;
     for (int i = score->id; i < n; i++) {
         if (!f->reached[i] && !f->late[i]) continue;
-        bool *to = f->late[i] || f->barrier[i] ? f->late : f->reached;
-        for (int k = 0; k < f->users[i].n; k++) to[f->users[i].v[k]] = true;
+        bool late = f->late[i] || f->barrier[i];
+        for (int k = 0; k < f->users[i].n; k++) {
+            int u = f->users[i].v[k];
+            (late || (f->forward[score->id] && !f->forward[u]) ? f->late : f->reached)[u] = true;
+        }
     }
 }
 
@@ -221,6 +245,7 @@ static Finder *finder_new(Graph *g, Arena *a, const int64_t *syms)
     f->late = NEW_N(a, bool, n);
     f->queued = NEW_N(a, bool, n);
     find_users(f);
+    find_forward(f);
     find_contractions(f);
     return f;
 }

@@ -21,7 +21,8 @@ typedef struct {
     uint64_t *kept;      /* of a score: its axes that every reader keeps; of a reader: the same there */
     bool *over;          /* light code over a score */
     /* Scores for their early readers and for their late ones, apart. A reader is late if a path
-     * leads to it from the score through a library product: the two can't share a kernel. */
+     * leads to it from the score through a library product, or if it is of the backward pass and the
+     * score isn't: the two can't share a kernel. */
     int ntwice;
     int *twice;  /* their node ids */
     bool **late; /* by node id, per score of `twice` */
