@@ -1,6 +1,7 @@
-/* cmd_eval.c: `rtc eval`: how well a trained model predicts other data. */
+/* cmd_eval.c: `rtc eval`: how well a trained model predicts other data, or what was held out. */
 #include <jansson.h>
 #include <math.h>
+#include "runtime/answers.h"
 #include "runtime/command.h"
 #include "runtime/evaluate.h"
 #include "runtime/progress.h"
@@ -39,9 +40,12 @@ static json_t *json_reports(const Reports *r)
     return all;
 }
 
-static void print_result(Command *c, const Evaluation *e, const Reports *r, bool bytes)
+/* answers: NULL, or of pairs. */
+static void print_result(Command *c, const Evaluation *e, const Answers *answers, const Reports *r,
+                         bool bytes)
 {
     double bits = bits_per_token(e->loss);
+    double exact = answers ? (double)answers->exact / (double)answers->pairs : 0;
     if (c->json) {
         json_t *root = json_pack("{sf sf sf sf sI}", "loss", e->loss, "bits_per_token", bits,
                                  "perplexity", exp(e->loss), "aux_loss", e->aux_loss, "tokens",
@@ -49,6 +53,10 @@ static void print_result(Command *c, const Evaluation *e, const Reports *r, bool
         if (root) {
             json_object_set_new(root, "bits_per_byte", bytes ? json_real(bits) : json_null());
             json_object_set_new(root, "reports", json_reports(r));
+        }
+        if (root && answers) {
+            json_object_set_new(root, "pairs", json_integer((json_int_t)answers->pairs));
+            json_object_set_new(root, "exact", json_real(exact));
         }
         print_json(c, root);
         return;
@@ -58,8 +66,35 @@ static void print_result(Command *c, const Evaluation *e, const Reports *r, bool
     else printf("bits per token  %.4f\n", bits);
     printf("perplexity      %.2f\n", exp(e->loss));
     printf("tokens          %s\n", count_text(c->arena, e->tokens));
+    if (answers)
+        printf("exact answers   %.2f %%: %s of %s\n", 100 * exact,
+               count_text(c->arena, answers->exact), count_text(c->arena, answers->pairs));
     const char *table = reports_table(c->arena, r);
     if (*table) printf("\n%s", table);
+}
+
+/* The files that are given, or what the run held out. */
+static const Data *open_data(Command *c, const Run *r)
+{
+    OptionValues given = options_values(c->options, OPTION_eval_data);
+    DataOptions o = {.paths = given.v, .npaths = given.n, .valid_share = 1};
+    if (!given.n)
+        o = (DataOptions){.paths = r->config.data, .npaths = r->config.ndata,
+                          .valid_paths = r->config.valid, .nvalid_paths = r->config.nvalid,
+                          .valid_share = HELD_OUT};
+    return command_data(c, r->session, &o);
+}
+
+/* False: interrupted. */
+static bool count_answers(Command *c, Session *s, const DataPart *part, Feed *f, Progress *line,
+                          Answers *out)
+{
+    feed_compile_logits(f);
+    *out = answers_count(s, part, &(AnswersOptions){.batch = f->batch, .stop = c->stop,
+                                                    .progress = line->terminal ? show : NULL,
+                                                    .ctx = line});
+    progress_pause(line);
+    return out->complete;
 }
 
 int cmd_eval(Command *c)
@@ -68,25 +103,30 @@ int cmd_eval(Command *c)
     const char *name = options_given(o, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
     Run r = command_open_run(c, o->arguments[0], name);
     Session *s = r.session;
-    Data *data = command_data_all(c, options_values(o, OPTION_data), command_num_tokens(s));
-    Executable *exe = session_compile_tokens(s, false, r.config.batch, r.config.time);
+    const DataPart *part = &open_data(c, &r)->valid;
+    data_require(part, 1);
+    Feed *f = feed_new(c->arena, s, part, r.config.batch, r.config.time);
+    feed_compile(f, false);
     say_warnings(c);
-    if (c->verbose)
-        say_compiled(c, exe, session_instance(s, exe, r.config.batch, r.config.time, true));
+    if (c->verbose) say_compiled(c, s->eval, feed_instance(f, s->eval));
 
-    size_t windows = data_windows(&data->valid, r.config.time);
+    size_t windows = data_windows(part, r.config.time);
     Progress line = progress_begin(stderr, c->quiet, 0, (int64_t)windows, (int64_t)windows);
     Reports *reports = reports_new(c->arena, exec_program(s->eval));
-    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){
+    Evaluation e = evaluate(s, part, &(EvaluateOptions){
         .reports = reports, .batch = r.config.batch, .time = r.config.time, .stop = c->stop,
         .progress = line.terminal ? show : NULL, .ctx = &line});
     progress_pause(&line);
-    bool bytes = data->valid.stream->width == 1;
+    Answers answers = {0};
+    bool complete = e.complete;
+    if (f->pairs && complete) complete = count_answers(c, s, part, f, &line, &answers);
     if (!e.complete) say(c, "interrupted: what follows covers %lld tokens\n", (long long)e.tokens);
+    else if (!complete)
+        say(c, "interrupted: the answers are those of %lld pairs\n", (long long)answers.pairs);
     if (e.left_out)
         say(c, "the last %lld tokens are left out: the model takes no window that short\n",
             (long long)e.left_out);
-    print_result(c, &e, reports, bytes);
+    print_result(c, &e, answers.pairs ? &answers : NULL, reports, data_is_text(part));
     say(c, "%s", reports_notes(c->arena, reports));
-    return e.complete ? 0 : 130;
+    return complete ? 0 : 130;
 }

@@ -1,4 +1,4 @@
-/* cmd_sample.c: `rtc sample`: text from a model, shown as it is made.
+/* cmd_sample.c: `rtc sample`: text from a model, or its answer to a source, shown as it is made.
  *
  * The model is a run directory, or a model file, which then has the parameters it would begin
  * training with.
@@ -85,30 +85,73 @@ static Session *open_model(Command *c, const char *path, int64_t *time)
     return command_open(c, path);
 }
 
+/* What continues a text. */
+static void ask_for_text(Command *c, Session *s, const char *prompt, bool bytes, int64_t time,
+                         GenerateOptions *g)
+{
+    if (options_given(c->options, OPTION_source))
+        diag_fail_status(c->diag, 2, "model %s goes on with a text and takes no --source\n"
+                         "hint: --prompt TEXT is what the text begins with", s->program->model);
+    g->context = session_option(s, "max_seq_len", time ? time : 1024);
+    g->prompt = prompt_tokens(c, prompt, bytes, session_option(s, "num_tokens", 256), &g->nprompt);
+    session_compile_logits(s, g->context);
+}
+
+/* What answers a source: with the most likely tokens, where nothing else is asked for. */
+static void ask_for_answer(Command *c, Session *s, const char *prompt, GenerateOptions *g)
+{
+    const char *source = options_text(c->options, OPTION_source);
+    PairRules rules = feed_rules(s);
+    if (!source)
+        diag_fail_status(c->diag, 2, "model %s answers to a source: give it one with "
+                         "--source TEXT", s->program->model);
+    size_t nsource = strlen(source), nprompt = strlen(prompt);
+    pairs_check(c->diag, &rules, &rules.source, "--source", source, nsource);
+    if (nprompt) pairs_check(c->diag, &rules, &rules.target, "--prompt", prompt, nprompt);
+    Pair pair = {(const unsigned char *)source, (const unsigned char *)prompt, (int32_t)nsource,
+                 (int32_t)nprompt};
+    int32_t *from = NEW_N(c->arena, int32_t, pair_source_tokens(&pair));
+    int32_t *to = NEW_N(c->arena, int32_t, pair_target_tokens(&pair));
+    pair_source(&pair, from);
+    pair_target(&pair, to);
+    g->source = from;
+    g->nsource = pair_source_tokens(&pair);
+    g->prompt = to;
+    g->nprompt = pair_target_tokens(&pair) - 1;          /* it hasn't ended */
+    g->context = rules.target.most + 1;                  /* TOKEN_START, then bytes */
+    if (!options_given(c->options, OPTION_temperature)) g->sampler.temperature = 0;
+    feed_compile_logits(feed_new_pairs(c->arena, s, 1, g->nsource, g->nprompt + 1));
+}
+
 int cmd_sample(Command *c)
 {
     const Options *o = c->options;
     int64_t time;
     Session *s = open_model(c, o->arguments[0], &time);
-    int64_t tokens = session_option(s, "num_tokens", 256);
-    int64_t context = session_option(s, "max_seq_len", time ? time : 1024);
-    Printer p = {.diag = c->diag, .bytes = tokens <= 256, .out = {.arena = c->arena}};
+    bool pairs = session_takes_pairs(s);
+    Printer p = {.diag = c->diag, .out = {.arena = c->arena},
+                 .bytes = pairs || session_option(s, "num_tokens", 256) <= 256};
     const char *text = options_text(o, OPTION_prompt);
-    GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens), .context = context,
+    GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens),
                          .stop = c->stop, .emit = print_token, .ctx = &p,
                          .sampler = {.temperature = options_number(o, OPTION_temperature),
                                      .top_k = (int)options_integer(o, OPTION_top_k),
                                      .top_p = options_number(o, OPTION_top_p),
                                      .seed = command_seed(c)}};
-    g.prompt = prompt_tokens(c, text, p.bytes, tokens, &g.nprompt);
-    session_compile_logits(s, context);
+    if (pairs) ask_for_answer(c, s, text, &g);
+    else ask_for_text(c, s, text, p.bytes, time, &g);
     say_warnings(c);
-    if (c->verbose) say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));
+    if (c->verbose && !pairs)
+        say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));
     fputs(text, stdout);
     if (!p.bytes && *text) putchar(' ');
-    int64_t made = generate(s, &g);
+    Generated r = generate(s, &g);
     utf8_flush(&p.utf8, &p.out);
     print_held(&p);
     putchar('\n');
-    return made < g.tokens ? 130 : 0;
+    bool cut = !r.ended && r.made < g.tokens && stop_asked(c->stop);
+    if (pairs && !r.ended && !cut)
+        say(c, "the answer had not ended after %lld tokens%s\n", (long long)r.made,
+            r.made < g.tokens ? ", and the model takes no more" : "");
+    return cut ? 130 : 0;
 }

@@ -45,59 +45,58 @@ static RunConfig configure(Command *c, const RunConfig *old)
     return r;
 }
 
-static void describe(Command *c, const Session *s, const RunConfig *r, const Data *data)
+static void describe(Command *c, const Session *s, const RunConfig *r, const Data *data,
+                     const Feed *f)
 {
     int64_t numbers = 0;
     for (int i = 0; i < s->store->nparam; i++) numbers += s->store->param[i].count;
     say(c, "model       %s, %s parameters\n", s->program->model, count_text(c->arena, numbers));
-    say(c, "data        %s tokens to train on, %s to validate\n",
-        count_text(c->arena, (int64_t)data->train.n), count_text(c->arena, (int64_t)data->valid.n));
+    say(c, "data        %s %s to train on, %s to validate\n",
+        count_text(c->arena, (int64_t)data->train.n), f->pairs ? "pairs" : "tokens",
+        count_text(c->arena, (int64_t)data->valid.n));
     const char *parts = arena_printf(c->arena, " in %lld parts", (long long)r->accumulate);
-    say(c, "step        %lld windows of %lld tokens%s\n", (long long)(r->batch * r->accumulate),
-        (long long)r->time, r->accumulate > 1 ? parts : "");
+    const char *what = "windows of", *source = "";
+    if (f->pairs) {
+        what = "pairs of at most";
+        source = arena_printf(c->arena, "%lld and ", (long long)f->source);
+    }
+    say(c, "step        %lld %s %s%lld tokens%s\n", (long long)(r->batch * r->accumulate), what,
+        source, (long long)f->time, r->accumulate > 1 ? parts : "");
 }
 
 typedef struct {
     Arena *arena;
-    int64_t batch, time, accumulate;
+    const Feed *feed;
+    int64_t accumulate;
 } Sizes;
-
-static double needs(Executable *e, int64_t batch, int64_t time)
-{
-    int64_t shape[] = {batch, time};
-    InputShape in[] = {{"x", 2, shape}, {"targets", 2, shape}};
-    int64_t dims[MAX_AXES] = {0};
-    if (exec_ndims(e) > MAX_AXES) return HUGE_VAL;
-    exec_solve(e, in, 2, dims);
-    for (int i = 0; i < exec_ndims(e); i++)
-        if (!dims[i]) dims[i] = 1;
-    return exec_needs(e, dims);
-}
 
 /* The fewest parts of a batch for which there is memory. */
 static const char *smaller_batches(void *ctx, Executable *e)
 {
     const Sizes *s = ctx;
-    double have = memory_available(), whole = needs(e, s->batch, s->time);
-    int64_t parts = whole / have < (double)s->batch ? (int64_t)(whole / have) : s->batch;
+    int64_t batch = s->feed->batch;
+    double have = memory_available(), whole = feed_needs(s->feed, e, batch);
+    int64_t parts = whole / have < (double)batch ? (int64_t)(whole / have) : batch;
     if (parts < 2) parts = 2;
-    while (parts <= s->batch &&
-           (s->batch % parts || needs(e, s->batch / parts, s->time) > have)) parts++;
-    if (parts > s->batch) return "hint: a smaller model, or a shorter --time";
+    while (parts <= batch && (batch % parts || feed_needs(s->feed, e, batch / parts) > have))
+        parts++;
+    if (parts > batch)
+        return s->feed->pairs ? "hint: a smaller model, or shorter pairs"
+                              : "hint: a smaller model, or a shorter --time";
     return arena_printf(s->arena, "hint: --batch %lld --accumulate %lld makes the same steps in "
-                        "smaller parts", (long long)(s->batch / parts),
+                        "smaller parts", (long long)(batch / parts),
                         (long long)(s->accumulate * parts));
 }
 
 /* Says what takes long, and how long it took. */
-static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
+static void compile(Command *c, Session *s, Feed *f, bool validation)
 {
     double start = progress_seconds();
     bool terminal = progress_begin(stderr, c->quiet, 0, 1, 1).terminal;
     if (terminal) say(c, "compiling ...");
-    session_compile_tokens(s, true, r->batch, r->time);
-    if (validation && !stop_asked(c->stop)) session_compile_tokens(s, false, r->batch, r->time);
-    const Instance *in = session_instance(s, s->train, r->batch, r->time, true);
+    feed_compile(f, true);
+    if (validation && !stop_asked(c->stop)) feed_compile(f, false);
+    const Instance *in = feed_instance(f, s->train);
     ExecStats stats = exec_stats(in);
     say_compiled(c, s->train, in);
     double fixed = 4 * (double)(s->store->param_total * 4 + s->store->state_total * 2);
@@ -107,16 +106,12 @@ static void compile(Command *c, Session *s, const RunConfig *r, bool validation)
 }
 
 /* How many steps fit into the seconds, by a few trial steps that leave no trace; at most `most`. */
-static int64_t steps_in(Session *s, const Data *data, const RunConfig *r, double seconds,
+static int64_t steps_in(Session *s, const Data *data, Feed *f, const RunConfig *r, double seconds,
                         int64_t most)
 {
     enum { TRIALS = 4, LEAST = 50 };
-    int64_t shape[] = {r->batch, r->time}, n = r->batch * r->time;
-    int32_t *x = NEW_N(s->arena, int32_t, n), *targets = NEW_N(s->arena, int32_t, n);
-    Instance *in = session_instance(s, s->train, r->batch, r->time, true);
-    data_sample(&data->train, r->seed, 0, (int)r->batch, r->time, x, targets);
-    exec_input(in, "x", DT_INT, 2, shape, x);
-    exec_input(in, "targets", DT_INT, 2, shape, targets);
+    feed_sample(f, &data->train, r->seed, 0);
+    Instance *in = feed_ready(f, s->train);
     double best = seconds;
     for (int i = 0; i < TRIALS; i++) {
         double start = progress_seconds();
@@ -140,8 +135,10 @@ static bool check_directory(Command *c, const char *dir)
     return resume;
 }
 
-static void finish(Command *c, const Trainer *t, const TrainResult *result, const char *dir)
+static void finish(Command *c, const Training *done, const char *dir)
 {
+    const Trainer *t = done->trainer;
+    const TrainResult *result = &done->result;
     char took[16];
     progress_duration(result->seconds, took, sizeof took);
     if (result->stopped) {
@@ -153,8 +150,8 @@ static void finish(Command *c, const Trainer *t, const TrainResult *result, cons
     if (t->state.skipped) say(c, ", %lld skipped", (long long)t->state.skipped);
     if (!isnan(result->valid_after))
         say(c, "; validation loss %.4f, before %.4f", result->valid_after, result->valid_before);
-    say(c, "\n%s has the model, the log and the curves; see what it writes:\n  %s sample %s\n", dir,
-        command_program(c), dir);
+    say(c, "\n%s has the model, the log and the curves; see what it writes:\n  %s sample %s%s\n",
+        dir, command_program(c), dir, done->data->train.stream->pairs ? " --source TEXT" : "");
 }
 
 static void release_lock(void *fd) { close(*(int *)fd); }
@@ -178,6 +175,18 @@ static void load_checkpoint(Command *c, const TrainingPlan *plan, Trainer *t)
                   (long long)t->state.step, (long long)t->steps, (long long)(2 * t->steps));
 }
 
+/* The longest window that the model takes; errors: --time is longer. */
+static int64_t window_time(Session *s, int64_t time)
+{
+    if (time < 0) time = session_option(s, "max_seq_len", OTHERWISE_TIME);
+    int64_t most = session_option(s, "max_seq_len", time);
+    if (time > most)
+        diag_fail(s->diag, "--time %lld: the sequence is longer than max_seq_len, which is %lld\n"
+                           "hint: --set max_seq_len=%lld, or a shorter --time",
+                  (long long)time, (long long)most, (long long)time);
+    return time;
+}
+
 Training command_train(Command *c, const TrainingPlan *plan)
 {
     signal(SIGPIPE, SIG_IGN);                /* who reads the progress may leave */
@@ -191,25 +200,25 @@ Training command_train(Command *c, const TrainingPlan *plan)
     Session *s = command_open_session(c, &o);
     r.model = s->program->model;
     TrainSettings settings = train_settings(c->diag, s->program);
-    session_require_tokens(s, true);
-    if (r.time < 0) r.time = session_option(s, "max_seq_len", OTHERWISE_TIME);
-    int64_t most = session_option(s, "max_seq_len", r.time);
-    if (r.time > most)
-        diag_fail(c->diag, "--time %lld: the sequence is longer than max_seq_len, which is %lld\n"
-                           "hint: --set max_seq_len=%lld, or a shorter --time",
-                  (long long)r.time, (long long)most, (long long)r.time);
+    bool pairs = feed_takes_pairs(s);
+    if (!pairs) r.time = window_time(s, r.time);
+    else if (options_given(c->options, OPTION_time))
+        diag_fail(c->diag, "--time is for texts: model %s takes pairs, as long as they are",
+                  s->program->model);
     if (plan->resume) rundir_check(c->diag, c->arena, plan->dir, s->program, &r);
-    Data *data = command_data(c, &(DataOptions){
+    Data *data = command_data(c, s, &(DataOptions){
         .paths = r.data, .npaths = r.ndata, .valid_paths = r.valid, .nvalid_paths = r.nvalid,
-        .valid_share = 0.1, .num_tokens = command_num_tokens(s)});
+        .valid_share = HELD_OUT});
     data_require(&data->train, r.time);
+    Feed *feed = feed_new(c->arena, s, &data->train, r.batch, r.time);
+    r.time = feed->time;
     say_warnings(c);
-    describe(c, s, &r, data);
+    describe(c, s, &r, data, feed);
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
     if (plan->resume) load_checkpoint(c, plan, t);
-    *sizes = (Sizes){c->arena, r.batch, r.time, r.accumulate};
-    compile(c, s, &r, data->valid.n > 1);
-    if (plan->seconds > 0) t->steps = r.steps = steps_in(s, data, &r, plan->seconds, r.steps);
+    *sizes = (Sizes){c->arena, feed, r.accumulate};
+    compile(c, s, feed, data_windows(&data->valid, r.time) > 0);
+    if (plan->seconds > 0) t->steps = r.steps = steps_in(s, data, feed, &r, plan->seconds, r.steps);
     if (!plan->resume) lock(c, plan);
     rundir_write(c->diag, c->arena, plan->dir, s->program, &r);
     TrainResult result = train(t, &(TrainOptions){
@@ -240,6 +249,6 @@ int cmd_train(Command *c)
     plan.config.set = plan.session.set;
     plan.config.nset = plan.session.nset;
     Training t = command_train(c, &plan);
-    finish(c, t.trainer, &t.result, plan.dir);
+    finish(c, &t, plan.dir);
     return t.result.stopped ? 130 : 0;
 }

@@ -174,9 +174,16 @@ Unit *command_unit(Command *c, const char *path, bool training, bool grad)
     return u;
 }
 
-Data *command_data(Command *c, const DataOptions *o)
+Data *command_data(Command *c, Session *s, const DataOptions *o)
 {
-    Data *data = data_open(c->diag, c->arena, o);
+    DataOptions all = *o;
+    PairRules rules;
+    all.num_tokens = session_option(s, "num_tokens", 65536);     /* what fits in a token file */
+    if (feed_takes_pairs(s)) {
+        rules = feed_rules(s);
+        all.pairs = &rules;
+    }
+    Data *data = data_open(c->diag, c->arena, &all);
     command_keep(c, release_data, data);
     return data;
 }
@@ -192,8 +199,6 @@ uint64_t command_seed(const Command *c)
 {
     return (uint64_t)options_integer(c->options, OPTION_seed);
 }
-
-int64_t command_num_tokens(const Session *s) { return session_option(s, "num_tokens", 65536); }
 
 /* What the run was trained with, then what the command line says: the last one counts. */
 static const Override *both(Arena *a, const RunConfig *run, const Override *set, int nset)

@@ -5,11 +5,14 @@
 
 #include <stdio.h>
 #include "runtime/checkpoint.h"
-#include "runtime/data.h"
+#include "runtime/feed.h"
 #include "runtime/interrupt.h"
 #include "runtime/options.h"
 #include "runtime/rundir.h"
 #include "runtime/session.h"
+
+/* The share of the data that is held out to validate on, where there is no --valid. */
+#define HELD_OUT 0.1
 
 struct Kept {
     void (*release)(void *);
@@ -52,8 +55,8 @@ Session *command_open(Command *c, const char *path);
  * see trial.h), with gradients if asked for. */
 Unit *command_unit(Command *c, const char *path, bool training, bool grad);
 CacheOptions command_cache(Command *c);
-/* Data files, for the command's life. */
-Data *command_data(Command *c, const DataOptions *o);
+/* Data files, for the command's life: read as what the model takes. */
+Data *command_data(Command *c, Session *s, const DataOptions *o);
 Data *command_data_all(Command *c, OptionValues files, int64_t num_tokens);
 /* A trained run: its model with its options, its parameters. */
 typedef struct {
@@ -65,8 +68,6 @@ typedef struct {
 /* `name` is the checkpoint's. Errors: not a run directory, nothing saved yet, other shapes. */
 Run command_open_run(Command *c, const char *dir, const char *name);
 uint64_t command_seed(const Command *c);
-/* Ids that the model takes: its option num_tokens, or what fits in a token file. */
-int64_t command_num_tokens(const Session *s);
 
 /* ---- saying things ---- */
 

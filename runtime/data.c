@@ -9,6 +9,7 @@ typedef struct {
     Arena *a;
     Data *data;
     int64_t num_tokens;
+    const PairRules *pairs;
 } Opener;
 
 static uint32_t u32_at(const unsigned char *p)
@@ -71,8 +72,8 @@ static void refuse_wrong_kind(Opener *o, const char *path)
     case FILE_LFS_POINTER:
     case FILE_SAFETENSORS:
     case FILE_ZIP:
-        diag_fail(o->d, "%s: this is %s; a text or a .bin token file is needed", path,
-                  file_kind_name(file_kind(path)));
+        diag_fail(o->d, "%s: this is %s; %s is needed", path, file_kind_name(file_kind(path)),
+                  o->pairs ? "a text of pairs" : "a text or a .bin token file");
     case FILE_HTML:
         if (is_token_file(path))
             diag_fail(o->d, "%s: this is %s, not a token file", path, file_kind_name(FILE_HTML));
@@ -103,32 +104,56 @@ static void check_ids(Opener *o, const DataFile *f, const FileMap *m, int width)
     }
 }
 
+static void open_file(Opener *o, DataStream *s, DataFile *f, const FileMap *m)
+{
+    f->begin = s->n;
+    f->tokens = m->p;
+    if (o->pairs) {
+        f->n = pairs_count(m->p, m->bytes);
+    } else {
+        f->n = m->bytes;
+        if (s->width == 2) open_tokens(o, f, m);
+        check_ids(o, f, m, s->width);
+    }
+    s->n += f->n;
+}
+
+static void read_pairs(Opener *o, DataStream *s, FileMap *const *maps)
+{
+    s->pairs = NEW_N(o->a, Pair, s->n + 1);
+    for (int i = 0; i < s->nfiles; i++) {
+        const DataFile *f = &s->files[i];
+        pairs_split(o->d, f->path, maps[i]->p, maps[i]->bytes, o->pairs, s->pairs + f->begin);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        int64_t source = pair_source_tokens(&s->pairs[i]), target = pair_target_tokens(&s->pairs[i]);
+        if (source > s->source) s->source = source;
+        if (target > s->target) s->target = target;
+    }
+}
+
 static const DataStream *open_stream(Opener *o, const char *const *paths, int n)
 {
     DataStream *s = NEW(o->a, DataStream);
+    FileMap **maps = o->data->maps + o->data->nmaps;
     s->files = NEW_N(o->a, DataFile, n);
     s->nfiles = n;
-    s->width = n && is_token_file(paths[0]) ? 2 : 1;
+    s->width = o->pairs ? 0 : n && is_token_file(paths[0]) ? 2 : 1;
     for (int i = 0; i < n; i++) {
         DataFile *f = &s->files[i];
         f->path = arena_strdup(o->a, paths[i]);
-        f->begin = s->n;
-        if (is_token_file(f->path) != (s->width == 2)) {
+        if (o->pairs && is_token_file(f->path))
+            diag_fail(o->d, "%s is a token file; the model needs a text of pairs", f->path);
+        if (!o->pairs && is_token_file(f->path) != (s->width == 2)) {
             diag_fail(o->d, "%s is %s and %s is not: token files and texts do not mix", paths[0],
                       s->width == 2 ? "a token file" : "a text", f->path);
         }
-        FileMap *m = file_map(o->d, o->a, f->path);
-        o->data->maps[o->data->nmaps++] = m;
+        maps[i] = file_map(o->d, o->a, f->path);
+        o->data->nmaps++;
         refuse_wrong_kind(o, f->path);
-        if (s->width == 2) {
-            open_tokens(o, f, m);
-        } else {
-            f->tokens = m->p;
-            f->n = m->bytes;
-        }
-        check_ids(o, f, m, s->width);
-        s->n += f->n;
+        open_file(o, s, f, maps[i]);
     }
+    if (o->pairs) read_pairs(o, s, maps);
     return s;
 }
 
@@ -139,26 +164,11 @@ static DataPart whole(Opener *o, const DataStream *s, const char *what)
     return (DataPart){s, 0, s->n, name, o->d};
 }
 
-static Opener opener(Diag *d, Arena *a, int nmaps, int64_t num_tokens)
-{
-    Opener o = {d, a, NEW(a, Data), num_tokens};
-    o.data->maps = NEW_N(a, FileMap *, nmaps);
-    if (num_tokens < 1) diag_fail(d, "num_tokens is %lld", (long long)num_tokens);
-    return o;
-}
-
-Data *data_open_all(Diag *d, Arena *a, const char *const *paths, int npaths, int64_t num_tokens)
-{
-    Opener o = opener(d, a, npaths, num_tokens);
-    o.data->valid = whole(&o, open_stream(&o, paths, npaths), "");
-    o.data->train = o.data->valid;
-    o.data->train.n = 0;
-    return o.data;
-}
-
 Data *data_open(Diag *d, Arena *a, const DataOptions *opt)
 {
-    Opener o = opener(d, a, opt->npaths + opt->nvalid_paths, opt->num_tokens);
+    Opener o = {d, a, NEW(a, Data), opt->num_tokens, opt->pairs};
+    o.data->maps = NEW_N(a, FileMap *, opt->npaths + opt->nvalid_paths);
+    if (!o.pairs && o.num_tokens < 1) diag_fail(d, "num_tokens is %lld", (long long)o.num_tokens);
     const DataStream *s = open_stream(&o, opt->paths, opt->npaths);
     o.data->train = whole(&o, s, "the training part of ");
     if (opt->nvalid_paths) {
@@ -170,11 +180,17 @@ Data *data_open(Diag *d, Arena *a, const DataOptions *opt)
         o.data->valid = whole(&o, v, "the validation data ");
     } else {
         o.data->train.n = (size_t)((double)s->n * (1 - opt->valid_share));
-        o.data->valid = whole(&o, s, "the validation part of ");
+        o.data->valid = whole(&o, s, opt->valid_share < 1 ? "the validation part of " : "");
         o.data->valid.begin = o.data->train.n;
         o.data->valid.n = s->n - o.data->train.n;
     }
     return o.data;
+}
+
+Data *data_open_all(Diag *d, Arena *a, const char *const *paths, int npaths, int64_t num_tokens)
+{
+    return data_open(d, a, &(DataOptions){.paths = paths, .npaths = npaths, .valid_share = 1,
+                                          .num_tokens = num_tokens});
 }
 
 void data_close(Data *data)
@@ -184,6 +200,9 @@ void data_close(Data *data)
 
 void data_require(const DataPart *p, int64_t time)
 {
+    if (p->stream->pairs && p->n) return;
+    if (p->stream->pairs)
+        diag_fail(p->diag, "%s has no pair (of %zu in all)", p->name, p->stream->n);
     if (time >= 1 && p->n > (uint64_t)time) return;
     diag_fail(p->diag, "%s has %zu tokens (of %zu in all); windows of --time %lld need %lld\n"
                        "give a smaller --time or more data",
@@ -279,6 +298,7 @@ void data_sample(const DataPart *p, uint64_t seed, uint64_t taken, int batch, in
 
 size_t data_windows(const DataPart *p, int64_t time)
 {
+    if (p->stream->pairs) return p->n;
     return p->n < 2 ? 0 : (p->n - 2) / (size_t)time + 1;
 }
 
@@ -298,4 +318,13 @@ int data_window(const DataPart *p, size_t first, int batch, int64_t time, int64_
                     targets + i * time);
     }
     return rows;
+}
+
+/* ---- pairs ---- */
+
+const Pair *data_pair(const DataPart *p, size_t i) { return &p->stream->pairs[p->begin + i]; }
+
+const Pair *data_sample_pair(const DataPart *p, uint64_t seed, uint64_t taken)
+{
+    return data_pair(p, permute(seed, taken / p->n, taken % p->n, p->n));
 }

@@ -7,31 +7,15 @@
 #include <math.h>
 #include "runtime/evaluate.h"
 
-typedef struct {
-    Session *s;
-    Instance *in;            /* of the sizes below */
-    int64_t rows, length;
-} Runner;
-
-/* False: the model takes no windows of this length. */
-static bool set_sizes(Runner *r, int64_t rows, int64_t length)
+/* The instance for the feed's batch; NULL: the model takes no window that short. */
+static Instance *instance_for(Session *s, Feed *f)
 {
-    if (r->in && rows == r->rows && length == r->length) return true;
-    r->in = NULL;
-    DIAG_TRY(r->s->diag) { r->in = session_instance(r->s, r->s->eval, rows, length, true); }
-    DIAG_CATCH(r->s->diag) {}
-    DIAG_END(r->s->diag)
-    r->rows = rows;
-    r->length = length;
-    return r->in != NULL;
-}
-
-static void run_windows(Runner *r, const int32_t *x, const int32_t *targets)
-{
-    int64_t shape[] = {r->rows, r->length};
-    exec_input(r->in, "x", DT_INT, 2, shape, x);
-    exec_input(r->in, "targets", DT_INT, 2, shape, targets);
-    exec_run(r->in, &(RunOptions){.seed = 0, .step = 0});
+    if (f->pairs || f->in[0].shape[1] == f->time) return feed_ready(f, s->eval);
+    Instance *volatile in = NULL;
+    DIAG_TRY(s->diag) { in = feed_ready(f, s->eval); }
+    DIAG_CATCH(s->diag) {}
+    DIAG_END(s->diag)
+    return in;
 }
 
 /* Batches of windows to skip after each, so that about `most` windows are run. */
@@ -53,9 +37,7 @@ Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
     if (!scratch) diag_oom(s->diag);
     diag_defer(s->diag, free_arena, scratch);
     arena_on_oom(scratch, diag_oom, s->diag);
-    int32_t *x = NEW_N(scratch, int32_t, o->batch * o->time);
-    int32_t *targets = NEW_N(scratch, int32_t, o->batch * o->time);
-    Runner r = {.s = s};
+    Feed *f = feed_new(scratch, s, part, o->batch, o->time);
     Evaluation e = {.complete = true};
     double loss = 0, aux = 0;
     if (o->reports) reports_clear(o->reports);
@@ -64,19 +46,18 @@ Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
             e.complete = false;
             break;
         }
-        int64_t length;
-        int rows = data_window(part, first, (int)o->batch, o->time, &length, x, targets);
-        if (!set_sizes(&r, rows, length)) {
-            if (length == o->time) diag_again(s->diag);
-            e.left_out += rows * length;
+        int rows = feed_window(f, part, first);
+        Instance *in = instance_for(s, f);
+        if (!in) {
+            e.left_out += f->targets;
             break;                           /* it was the last window */
         }
-        run_windows(&r, x, targets);
-        double a = session_scalar(r.in, "aux_loss", 0), weight = (double)(rows * length);
-        loss += weight * (session_scalar(r.in, "loss", NAN) - a);
+        exec_run(in, &(RunOptions){.seed = 0, .step = 0});
+        double a = session_scalar(in, "aux_loss", 0), weight = (double)f->targets;
+        loss += weight * (session_scalar(in, "loss", NAN) - a);
         aux += weight * a;
-        if (o->reports) reports_add(o->reports, r.in, weight);
-        e.tokens += rows * length;
+        if (o->reports) reports_add(o->reports, in, weight);
+        e.tokens += f->targets;
         first += (size_t)rows == batch ? batch * stride : (size_t)rows;
         if (o->progress) o->progress(o->ctx, first < windows ? first : windows, windows);
     }

@@ -1,11 +1,11 @@
-/* evaluate.h: the loss of a token model over a whole part of the data. */
+/* evaluate.h: the loss of a model over a whole part of the data, and how often its answers are
+ * right. */
 #ifndef RTC_RUNTIME_EVALUATE_H
 #define RTC_RUNTIME_EVALUATE_H
 
-#include "runtime/data.h"
+#include "runtime/feed.h"
 #include "runtime/interrupt.h"
 #include "runtime/reports.h"
-#include "runtime/session.h"
 
 typedef struct {
     double loss;         /* nats per token, without the auxiliary loss */
@@ -17,15 +17,15 @@ typedef struct {
 
 typedef struct {
     int64_t batch, time;
-    int64_t most;        /* about how many windows, evenly spread over the part; 0: all */
+    int64_t most;        /* about how many windows or pairs, evenly spread; 0: all */
     Reports *reports;    /* of the evaluation program: cleared and filled; may be NULL */
     StopFlag *stop;      /* may be NULL */
     void (*progress)(void *ctx, size_t done, size_t windows);    /* may be NULL */
     void *ctx;
 } EvaluateOptions;
 
-/* s->eval must have been compiled by session_compile_tokens. Every target counts once. Errors:
- * data too short. */
+/* s->eval must have been compiled by feed_compile. Every target counts once. Errors: data too
+ * short. */
 Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o);
 
 static inline double bits_per_token(double nats) { return nats * 1.4426950408889634; }

@@ -2,40 +2,54 @@
  *
  * Each length of the text is an instance of its own, exactly as long as the text, because
  * padding changes what a model with routing computes. There are at most `context` of them; once
- * the text is longer, it is one.
+ * the text is longer, it is one. A model of pairs looks at all of a target but its last token, so
+ * there the text gets one more, which is padding.
  */
 #include "runtime/generate.h"
 
-static const float *last_logits(Session *s, Instance *in, int64_t n, int *tokens)
+typedef struct {
+    Session *s;
+    const GenerateOptions *o;
+    Instance *in;                /* text: for `length` tokens */
+    int64_t length;
+    Feed *feed;                  /* of pairs; else NULL */
+} Generator;
+
+/* The logits behind the n tokens of the text. */
+static const float *logits_after(Generator *g, const int32_t *text, int64_t n, int *tokens)
 {
-    Value v;
-    if (!exec_output(in, "logits", &v))
-        diag_fail(s->diag, "model %s returns no `logits`", s->program->model);
-    if (v.dt != DT_FLOAT || v.rank != 3 || v.shape[0] != 1 || v.shape[1] != n)
-        diag_fail(s->diag, "`logits` of model %s isn't [batch, time, tokens]: float",
-                  s->program->model);
-    *tokens = (int)v.shape[2];
-    return (const float *)v.data + (n - 1) * v.shape[2];
+    Session *s = g->s;
+    if (g->feed) {
+        feed_begin(g->feed, 1, g->o->nsource, n + 1);
+        feed_row(g->feed, 0, g->o->source, g->o->nsource, text, n);
+        g->in = feed_ready(g->feed, s->eval);
+    } else {
+        if (n != g->length) g->in = session_instance(s, s->eval, 1, n, false);
+        g->length = n;
+        exec_input(g->in, "x", DT_INT, 2, (int64_t[]){1, n}, text);
+    }
+    exec_run(g->in, &(RunOptions){.seed = 0, .step = 0});
+    return session_logits(s, g->in, 0, n - 1, tokens);
 }
 
-int64_t generate(Session *s, const GenerateOptions *o)
+Generated generate(Session *s, const GenerateOptions *o)
 {
-    int64_t context = o->context, made = 0;
-    int32_t *text = NEW_N(s->arena, int32_t, o->nprompt + o->tokens);
+    Generator g = {.s = s, .o = o};
+    Generated r = {0};
+    int64_t room = o->source ? o->context - o->nprompt + 1 : o->tokens;
+    int64_t most = room < o->tokens ? room : o->tokens;
+    int32_t *text = NEW_N(s->arena, int32_t, o->nprompt + most);
     memcpy(text, o->prompt, (size_t)o->nprompt * sizeof *text);
+    if (o->source) g.feed = feed_new_pairs(s->arena, s, 1, o->nsource, o->nprompt + most);
     Sampler *sampler = NULL;
-    Instance *in = NULL;
-    for (int64_t length = 0; made < o->tokens && !stop_asked(o->stop); made++) {
-        int64_t total = o->nprompt + made, n = total < context ? total : context;
-        if (n != length) in = session_instance(s, s->eval, 1, n, false);
-        length = n;
-        exec_input(in, "x", DT_INT, 2, (int64_t[]){1, n}, text + total - n);
-        exec_run(in, &(RunOptions){.seed = 0, .step = 0});
+    while (r.made < most && !r.ended && !stop_asked(o->stop)) {
+        int64_t total = o->nprompt + r.made, n = total < o->context ? total : o->context;
         int tokens;
-        const float *logits = last_logits(s, in, n, &tokens);
+        const float *logits = logits_after(&g, text + total - n, n, &tokens);
         if (!sampler) sampler = sampler_new(s->diag, s->arena, o->sampler, tokens);
-        text[total] = sampler_pick(sampler, logits, (uint64_t)made);
-        o->emit(o->ctx, text[total]);
+        text[total] = sampler_pick(sampler, logits, (uint64_t)r.made++);
+        r.ended = o->source && text[total] == TOKEN_END;
+        if (!r.ended) o->emit(o->ctx, text[total]);
     }
-    return made;
+    return r;
 }

@@ -311,6 +311,28 @@ static bool is_tokens(const ValueInfo *in)
     return in && in->dt == DT_INT && in->rank == 2 && !in->shape[0] && !in->shape[1];
 }
 
+/* A mask over the two axes of `ids`, if the model has it. */
+static bool is_mask(const ValueInfo *in, const ValueInfo *ids)
+{
+    return !in || (in->dt == DT_BOOL && in->rank == 2 && !strcmp(in->dim[0], ids->dim[0]) &&
+                   !strcmp(in->dim[1], ids->dim[1]));
+}
+
+bool session_takes_pairs(const Session *s)
+{
+    static const char *const own[] = {"src", "tgt", "src_mask", "tgt_mask"};
+    const ValueInfo *src = session_input(s, "src"), *tgt = session_input(s, "tgt");
+    if (!is_tokens(src) || !is_tokens(tgt)) return false;
+    for (int i = 0; i < s->inputs.n; i++) {
+        bool other = !s->inputs.v[i].optional;
+        for (int k = 0; k < COUNT(own); k++)
+            if (!strcmp(s->inputs.v[i].name, own[k])) other = false;
+        if (other) return false;
+    }
+    return !strcmp(src->dim[0], tgt->dim[0]) && strcmp(src->dim[1], tgt->dim[1]) != 0 &&
+           is_mask(session_input(s, "src_mask"), src) && is_mask(session_input(s, "tgt_mask"), tgt);
+}
+
 void session_require_tokens(Session *s, bool targets)
 {
     const char *what = targets ? "x[batch, time]: int and targets[batch, time]: int"
@@ -323,6 +345,7 @@ void session_require_tokens(Session *s, bool targets)
     }
     if (!fits)
         diag_fail(s->diag, "text can't be fed to model %s\nneeded: %s; all other inputs optional\n"
+                           "or for pairs: src[batch, source]: int and tgt[batch, time]: int\n"
                            "found: %s\nhint: `rtc run` takes any inputs from a safetensors file",
                   s->program->model, what, inputs_text(s));
     const char *output = targets ? "loss" : "logits";
@@ -373,4 +396,16 @@ double session_scalar(Instance *in, const char *name, double otherwise)
     Value v;
     if (!exec_output(in, name, &v)) return otherwise;
     return v.dt == DT_FLOAT ? *(const float *)v.data : *(const int32_t *)v.data;
+}
+
+const float *session_logits(Session *s, Instance *in, int64_t row, int64_t position, int *tokens)
+{
+    Value v;
+    if (!exec_output(in, "logits", &v))
+        diag_fail(s->diag, "model %s returns no `logits`", s->program->model);
+    if (v.dt != DT_FLOAT || v.rank != 3 || row >= v.shape[0] || position >= v.shape[1])
+        diag_fail(s->diag, "`logits` of model %s isn't [batch, time, tokens]: float",
+                  s->program->model);
+    *tokens = (int)v.shape[2];
+    return (const float *)v.data + (row * v.shape[1] + position) * v.shape[2];
 }

@@ -88,6 +88,10 @@ Executable *session_compile(Session *s, const SessionCompile *c);
 
 /* Errors, naming what the model has instead, unless the model can be fed with tokens. */
 void session_require_tokens(Session *s, bool targets);
+/* Whether the model reads a source and predicts a target: src[batch, source]: int and
+ * tgt[batch, time]: int, perhaps src_mask and tgt_mask (bool) of the same shapes; all other inputs
+ * optional. */
+bool session_takes_pairs(const Session *s);
 /* The training or evaluation program of a token model, with `loss` (and `aux_loss`) as outputs;
  * for training with gradients, for evaluation with reports. batch and time are the sizes to
  * optimise for. */
@@ -98,5 +102,8 @@ Executable *session_compile_logits(Session *s, int64_t time);
 Instance *session_instance(Session *s, Executable *e, int64_t batch, int64_t time, bool targets);
 /* A rank-0 float output of the last run; `otherwise` if the program doesn't compute it. */
 double session_scalar(Instance *in, const char *name, double otherwise);
+/* The *tokens logits of the last run at a row and a position. Errors: `logits` isn't
+ * [batch, time, tokens], of so many rows and positions. */
+const float *session_logits(Session *s, Instance *in, int64_t row, int64_t position, int *tokens);
 
 #endif

@@ -22,14 +22,14 @@ static const char *const columns[] = {"step", "loss", "aux_loss", "lr", "grad_no
 typedef struct {
     Trainer *t;
     const TrainOptions *o;
-    Instance *in;
-    int32_t *x, *targets;            /* [batch, time] */
+    Feed *feed;
     CsvLog *log;                     /* NULL without a run directory */
     Reports *reports;                /* of the last validation; NULL where none is possible */
     double *cells;                   /* of a row of the log */
     Progress line;
     double begin, eval_seconds;      /* when it began; spent in validation since */
     int64_t first;                   /* step it began at */
+    double tokens;                   /* trained on since */
     int64_t saved;                   /* step of the last checkpoint; -1: none */
     TrainResult result;
 } Loop;
@@ -111,16 +111,14 @@ static bool step(Loop *l, TrainStep *done)
 {
     const TrainOptions *o = l->o;
     Trainer *t = l->t;
-    int64_t shape[] = {o->batch, o->time};
     uint64_t taken = t->state.taken;
     trainer_begin(t);
     for (int64_t i = 0; i < t->accumulate; i++) {
         if (i > 0 && stop_asked(o->stop)) return false;
-        data_sample(&o->data->train, t->seed, taken, (int)o->batch, o->time, l->x, l->targets);
+        feed_sample(l->feed, &o->data->train, t->seed, taken);
         taken += (uint64_t)o->batch;
-        exec_input(l->in, "x", DT_INT, 2, shape, l->x);
-        exec_input(l->in, "targets", DT_INT, 2, shape, l->targets);
-        trainer_run(t, l->in);
+        trainer_run(t, feed_ready(l->feed, t->session->train));
+        l->tokens += (double)l->feed->targets;
     }
     *done = trainer_end(t);
     t->state.taken = taken;
@@ -130,18 +128,16 @@ static bool step(Loop *l, TrainStep *done)
 static double tokens_per_second(const Loop *l, double now)
 {
     double seconds = now - l->begin - l->eval_seconds;
-    int64_t steps = l->t->state.step - l->first;
-    double tokens = (double)(steps * l->t->accumulate) * (double)(l->o->batch * l->o->time);
-    return seconds > 0 ? tokens / seconds : 0;
+    return seconds > 0 ? l->tokens / seconds : 0;
 }
 
 /* The validation loss; NaN where there is nothing to validate on, or it was stopped. */
 static double validate(Loop *l)
 {
     const TrainOptions *o = l->o;
-    if (o->data->valid.n < 2 || stop_asked(o->stop)) return NAN;
+    if (!data_windows(&o->data->valid, o->time) || stop_asked(o->stop)) return NAN;
     double start = progress_seconds();
-    int64_t most = EVAL_TOKENS / o->time > 4 ? EVAL_TOKENS / o->time : 4;
+    int64_t most = EVAL_TOKENS / l->feed->time > 4 ? EVAL_TOKENS / l->feed->time : 4;
     Evaluation e = evaluate(l->t->session, &o->data->valid,
                             &(EvaluateOptions){.batch = o->batch, .time = o->time, .most = most,
                                                .reports = l->reports, .stop = o->stop});
@@ -174,7 +170,7 @@ static void log_row(Loop *l, const TrainStep *s, double valid)
 static void show(Loop *l, const TrainStep *s)
 {
     double now = progress_seconds();
-    bool bytes = l->o->data->train.stream->width == 1;
+    bool bytes = data_is_text(&l->o->data->train);
     if (l->o->out)
         progress_step(&l->line, now, l->t->state.step, "loss %.4f  %.3f bits/%s  %.3g tokens/s",
                       s->loss, bits_per_token(s->loss), bytes ? "byte" : "token",
@@ -203,7 +199,7 @@ static void after(Loop *l, const TrainStep *s)
     if (!isnan(valid)) {
         l->result.valid_after = valid;
         note(l, "step %lld: validation loss %.4f, %.3f bits/%s\n", (long long)n, valid,
-             bits_per_token(valid), o->data->train.stream->width == 1 ? "byte" : "token");
+             bits_per_token(valid), data_is_text(&o->data->train) ? "byte" : "token");
         keep_best(l, valid);
     }
     if (n % o->log_every == 0 || last || !isnan(valid) || s->skipped) log_row(l, s, valid);
@@ -219,9 +215,7 @@ static void begin(Loop *l)
     const TrainOptions *o = l->o;
     Session *s = l->t->session;
     data_require(&o->data->train, o->time);
-    l->in = session_instance(s, s->train, o->batch, o->time, true);
-    l->x = NEW_N(s->arena, int32_t, o->batch * o->time);
-    l->targets = NEW_N(s->arena, int32_t, o->batch * o->time);
+    l->feed = feed_new(s->arena, s, &o->data->train, o->batch, o->time);
     l->line = progress_begin(o->out ? o->out : stderr, !o->out, l->first, l->t->steps,
                              o->log_every);
     l->result.valid_before = l->result.valid_after = validate(l);

@@ -7,7 +7,7 @@
 
 typedef struct {
     const char *dir;
-    RunConfig config;                /* time < 0: the longest the model takes */
+    RunConfig config;                /* time < 0: the longest the model takes, or the data have */
     SessionOptions session;
     bool resume;
     bool replace;                    /* a run that is there may be overwritten */

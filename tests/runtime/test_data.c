@@ -163,7 +163,8 @@ static void held_out_part(void **state)
     assert_int_equal(data->train.n, 1003854);
     assert_int_equal(data->valid.n, 111540);
     data_close(data);
-    DataOptions o = {&path, 1, &other, 1, 0.1, 256};
+    DataOptions o = {.paths = &path, .npaths = 1, .valid_paths = &other, .nvalid_paths = 1,
+                     .valid_share = 0.1, .num_tokens = 256};
     data = data_open(w->d, w->a, &o);
     assert_int_equal(data->train.n, 1115394);
     assert_int_equal(data->valid.n, 3);

@@ -24,11 +24,11 @@ static Listener say(Session *s, const char *prompt, int64_t tokens, int64_t cont
     int32_t text[64];
     int64_t n = (int64_t)strlen(prompt);
     for (int64_t i = 0; i < n; i++) text[i] = (unsigned char)prompt[i];
-    int64_t made = generate(s, &(GenerateOptions){
+    Generated r = generate(s, &(GenerateOptions){
         .prompt = text, .nprompt = n, .tokens = tokens, .context = context, .emit = listen,
         .ctx = &l,
         .sampler = {.temperature = temperature, .top_p = 1, .seed = seed}});
-    assert_int_equal(made, tokens);
+    assert_int_equal(r.made, tokens);
     assert_int_equal(l.n, tokens);
     return l;
 }
@@ -88,10 +88,10 @@ static void it_stops_when_asked(void **state)
     session_compile_logits(s, 16);
     Listener listener = {.stop_after = 5};
     int32_t prompt = 'a';
-    int64_t made = generate(s, &(GenerateOptions){
+    Generated r = generate(s, &(GenerateOptions){
         .prompt = &prompt, .nprompt = 1, .tokens = 100, .context = 16, .emit = listen,
         .ctx = &listener, .stop = &listener.stop, .sampler = {.temperature = 1, .top_p = 1}});
-    assert_int_equal(made, 5);
+    assert_int_equal(r.made, 5);
     session_close(s);
 }
 
