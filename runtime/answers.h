@@ -12,7 +12,7 @@ typedef struct {
 } Answers;
 
 typedef struct {
-    int64_t batch;       /* pairs at once */
+    FeedSizes sizes;     /* of batches, as the model was trained on */
     StopFlag *stop;      /* may be NULL */
     void (*progress)(void *ctx, size_t done, size_t pairs);      /* may be NULL */
     void *ctx;

@@ -90,7 +90,7 @@ static bool count_answers(Command *c, Session *s, const DataPart *part, Feed *f,
                           Answers *out)
 {
     feed_compile_logits(f);
-    *out = answers_count(s, part, &(AnswersOptions){.batch = f->batch, .stop = c->stop,
+    *out = answers_count(s, part, &(AnswersOptions){.sizes = f->most, .stop = c->stop,
                                                     .progress = line->terminal ? show : NULL,
                                                     .ctx = line});
     progress_pause(line);
@@ -105,16 +105,17 @@ int cmd_eval(Command *c)
     Session *s = r.session;
     const DataPart *part = &open_data(c, &r)->valid;
     data_require(part, 1);
-    Feed *f = feed_new(c->arena, s, part, r.config.batch, r.config.time);
+    FeedSizes sizes = {r.config.batch, r.config.time, r.config.source};
+    Feed *f = feed_new(c->arena, s, part, &sizes);
     feed_compile(f, false);
     say_warnings(c);
     if (c->verbose) say_compiled(c, s->eval, feed_instance(f, s->eval));
 
-    size_t windows = data_windows(part, r.config.time);
+    size_t windows = data_windows(part, sizes.time);
     Progress line = progress_begin(stderr, c->quiet, 0, (int64_t)windows, (int64_t)windows);
     Reports *reports = reports_new(c->arena, exec_program(s->eval));
     Evaluation e = evaluate(s, part, &(EvaluateOptions){
-        .reports = reports, .batch = r.config.batch, .time = r.config.time, .stop = c->stop,
+        .reports = reports, .sizes = sizes, .stop = c->stop,
         .progress = line.terminal ? show : NULL, .ctx = &line});
     progress_pause(&line);
     Answers answers = {0};

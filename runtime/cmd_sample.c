@@ -69,13 +69,14 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static Session *open_model(Command *c, const char *path, int64_t *time)
+/* trained: the sizes of batches it was trained on; 0: it wasn't. */
+static Session *open_model(Command *c, const char *path, FeedSizes *trained)
 {
-    *time = 0;
+    *trained = (FeedSizes){0};
     if (is_directory(path) || !strstr(path, ".rt")) {
         const char *name = options_given(c->options, OPTION_best) ? RUN_BEST : RUN_CHECKPOINT;
         Run r = command_open_run(c, path, name);
-        *time = r.config.time;
+        *trained = (FeedSizes){1, r.config.time, r.config.source};
         return r.session;
     }
     if (options_given(c->options, OPTION_best))
@@ -86,9 +87,10 @@ static Session *open_model(Command *c, const char *path, int64_t *time)
 }
 
 /* What continues a text. */
-static void ask_for_text(Command *c, Session *s, const char *prompt, bool bytes, int64_t time,
+static void ask_for_text(Command *c, Session *s, const char *prompt, bool bytes,
                          GenerateOptions *g)
 {
+    int64_t time = g->trained.time;
     if (options_given(c->options, OPTION_source))
         diag_fail_status(c->diag, 2, "model %s goes on with a text and takes no --source\n"
                          "hint: --prompt TEXT is what the text begins with", s->program->model);
@@ -120,26 +122,27 @@ static void ask_for_answer(Command *c, Session *s, const char *prompt, GenerateO
     g->nprompt = pair_target_tokens(&pair) - 1;          /* it hasn't ended */
     g->context = rules.target.most + 1;                  /* TOKEN_START, then bytes */
     if (!options_given(c->options, OPTION_temperature)) g->sampler.temperature = 0;
-    feed_compile_logits(feed_new_pairs(c->arena, s, 1, g->nsource, g->nprompt + 1));
+    feed_compile_logits(feed_new_pairs(c->arena, s, &(FeedSizes){
+        .batch = 1, .source = g->nsource, .time = g->nprompt + 1}));
 }
 
 int cmd_sample(Command *c)
 {
     const Options *o = c->options;
-    int64_t time;
-    Session *s = open_model(c, o->arguments[0], &time);
+    FeedSizes trained;
+    Session *s = open_model(c, o->arguments[0], &trained);
     bool pairs = session_takes_pairs(s);
     Printer p = {.diag = c->diag, .out = {.arena = c->arena},
                  .bytes = pairs || session_option(s, "num_tokens", 256) <= 256};
     const char *text = options_text(o, OPTION_prompt);
-    GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens),
+    GenerateOptions g = {.tokens = options_integer(o, OPTION_tokens), .trained = trained,
                          .stop = c->stop, .emit = print_token, .ctx = &p,
                          .sampler = {.temperature = options_number(o, OPTION_temperature),
                                      .top_k = (int)options_integer(o, OPTION_top_k),
                                      .top_p = options_number(o, OPTION_top_p),
                                      .seed = command_seed(c)}};
     if (pairs) ask_for_answer(c, s, text, &g);
-    else ask_for_text(c, s, text, p.bytes, time, &g);
+    else ask_for_text(c, s, text, p.bytes, &g);
     say_warnings(c);
     if (c->verbose && !pairs)
         say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));

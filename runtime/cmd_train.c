@@ -37,6 +37,7 @@ static RunConfig configure(Command *c, const RunConfig *old)
                    .batch = size_option(c, OPTION_batch, old, old ? old->batch : 0),
                    .time = size_option(c, OPTION_time, old, old ? old->time : 0),
                    .accumulate = size_option(c, OPTION_accumulate, old, old ? old->accumulate : 0),
+                   .source = old ? old->source : 0,
                    .command = command_line(c, NULL)};
     if (old && !valid) {
         r.valid = old->valid;
@@ -58,10 +59,10 @@ static void describe(Command *c, const Session *s, const RunConfig *r, const Dat
     const char *what = "windows of", *source = "";
     if (f->pairs) {
         what = "pairs of at most";
-        source = arena_printf(c->arena, "%lld and ", (long long)f->source);
+        source = arena_printf(c->arena, "%lld and ", (long long)r->source);
     }
     say(c, "step        %lld %s %s%lld tokens%s\n", (long long)(r->batch * r->accumulate), what,
-        source, (long long)f->time, r->accumulate > 1 ? parts : "");
+        source, (long long)r->time, r->accumulate > 1 ? parts : "");
 }
 
 typedef struct {
@@ -74,7 +75,7 @@ typedef struct {
 static const char *smaller_batches(void *ctx, Executable *e)
 {
     const Sizes *s = ctx;
-    int64_t batch = s->feed->batch;
+    int64_t batch = s->feed->most.batch;
     double have = memory_available(), whole = feed_needs(s->feed, e, batch);
     int64_t parts = whole / have < (double)batch ? (int64_t)(whole / have) : batch;
     if (parts < 2) parts = 2;
@@ -201,17 +202,19 @@ Training command_train(Command *c, const TrainingPlan *plan)
     r.model = s->program->model;
     TrainSettings settings = train_settings(c->diag, s->program);
     bool pairs = feed_takes_pairs(s);
-    if (!pairs) r.time = window_time(s, r.time);
-    else if (options_given(c->options, OPTION_time))
+    if (pairs && options_given(c->options, OPTION_time))
         diag_fail(c->diag, "--time is for texts: model %s takes pairs, as long as they are",
                   s->program->model);
+    if (!pairs) r.time = window_time(s, r.time);
+    else if (r.time < 0) r.time = 0;
     if (plan->resume) rundir_check(c->diag, c->arena, plan->dir, s->program, &r);
     Data *data = command_data(c, s, &(DataOptions){
         .paths = r.data, .npaths = r.ndata, .valid_paths = r.valid, .nvalid_paths = r.nvalid,
         .valid_share = HELD_OUT});
     data_require(&data->train, r.time);
-    Feed *feed = feed_new(c->arena, s, &data->train, r.batch, r.time);
-    r.time = feed->time;
+    Feed *feed = feed_new(c->arena, s, &data->train, &(FeedSizes){r.batch, r.time, r.source});
+    r.time = feed->most.time;
+    r.source = feed->most.source;
     say_warnings(c);
     describe(c, s, &r, data, feed);
     Trainer *t = trainer_new(s, &settings, r.seed, r.steps, r.accumulate);
@@ -222,7 +225,7 @@ Training command_train(Command *c, const TrainingPlan *plan)
     if (!plan->resume) lock(c, plan);
     rundir_write(c->diag, c->arena, plan->dir, s->program, &r);
     TrainResult result = train(t, &(TrainOptions){
-        .dir = plan->dir, .data = data, .batch = r.batch, .time = r.time, .resume = plan->resume,
+        .dir = plan->dir, .data = data, .sizes = feed->most, .resume = plan->resume,
         .save_every = plan->save_every, .eval_every = plan->eval_every,
         .log_every = plan->log_every, .seconds = 1.5 * plan->seconds,
         .out = c->quiet ? NULL : stderr, .stop = c->stop});

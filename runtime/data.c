@@ -126,7 +126,8 @@ static void read_pairs(Opener *o, DataStream *s, FileMap *const *maps)
         pairs_split(o->d, f->path, maps[i]->p, maps[i]->bytes, o->pairs, s->pairs + f->begin);
     }
     for (size_t i = 0; i < s->n; i++) {
-        int64_t source = pair_source_tokens(&s->pairs[i]), target = pair_target_tokens(&s->pairs[i]);
+        const Pair *p = &s->pairs[i];
+        int64_t source = pair_source_tokens(p), target = pair_target_tokens(p);
         if (source > s->source) s->source = source;
         if (target > s->target) s->target = target;
     }

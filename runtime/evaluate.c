@@ -10,7 +10,7 @@
 /* The instance for the feed's batch; NULL: the model takes no window that short. */
 static Instance *instance_for(Session *s, Feed *f)
 {
-    if (f->pairs || f->in[0].shape[1] == f->time) return feed_ready(f, s->eval);
+    if (f->pairs || f->in[0].shape[1] == f->most.time) return feed_ready(f, s->eval);
     Instance *volatile in = NULL;
     DIAG_TRY(s->diag) { in = feed_ready(f, s->eval); }
     DIAG_CATCH(s->diag) {}
@@ -30,14 +30,14 @@ static void free_arena(void *a) { arena_free(a); }
 
 Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
 {
-    size_t windows = data_windows(part, o->time), batch = (size_t)o->batch;
+    size_t windows = data_windows(part, o->sizes.time), batch = (size_t)o->sizes.batch;
     if (!windows) data_require(part, 1);
     size_t stride = stride_for(windows, batch, o->most);
     Arena *scratch = arena_new();
     if (!scratch) diag_oom(s->diag);
     diag_defer(s->diag, free_arena, scratch);
     arena_on_oom(scratch, diag_oom, s->diag);
-    Feed *f = feed_new(scratch, s, part, o->batch, o->time);
+    Feed *f = feed_new(scratch, s, part, &o->sizes);
     Evaluation e = {.complete = true};
     double loss = 0, aux = 0;
     if (o->reports) reports_clear(o->reports);

@@ -16,7 +16,7 @@ typedef struct {
 } Evaluation;
 
 typedef struct {
-    int64_t batch, time;
+    FeedSizes sizes;
     int64_t most;        /* about how many windows or pairs, evenly spread; 0: all */
     Reports *reports;    /* of the evaluation program: cleared and filled; may be NULL */
     StopFlag *stop;      /* may be NULL */

@@ -61,40 +61,45 @@ PairRules feed_rules(Session *s)
 
 static void add(Feed *f, const char *name, DType dt, int64_t length)
 {
+    int64_t rows = f->most.batch;
     size_t bytes = dt == DT_BOOL ? 1 : sizeof(int32_t);
-    f->in[f->n++] = (FeedInput){.name = name, .dt = dt, .shape = {f->batch, length},
-                                .data = arena_alloc(f->arena, bytes * (size_t)(f->batch * length))};
+    f->in[f->n++] = (FeedInput){.name = name, .dt = dt, .shape = {rows, length},
+                                .data = arena_alloc(f->arena, bytes * (size_t)(rows * length))};
 }
 
-static Feed *feed_empty(Arena *a, Session *s, int64_t batch, int64_t source, int64_t time)
+static Feed *feed_empty(Arena *a, Session *s, const FeedSizes *sizes)
 {
     Feed *f = NEW(a, Feed);
-    *f = (Feed){.session = s, .arena = a, .batch = batch, .source = source, .time = time};
+    *f = (Feed){.session = s, .arena = a, .most = *sizes};
     return f;
 }
 
-Feed *feed_new_pairs(Arena *a, Session *s, int64_t batch, int64_t source, int64_t time)
+Feed *feed_new_pairs(Arena *a, Session *s, const FeedSizes *sizes)
 {
-    Feed *f = feed_empty(a, s, batch, source, time);
+    Feed *f = feed_empty(a, s, sizes);
     f->pairs = true;
-    f->rows = NEW_N(a, const Pair *, batch);
     f->pad = feed_rules(s).pad;
     for (int i = 0; i < COUNT(pair_inputs); i++) {
         bool mask = i > TARGET;
         if (!session_input(s, pair_inputs[i])) continue;
-        add(f, pair_inputs[i], mask ? DT_BOOL : DT_INT, i % 2 == SOURCE ? source : time);
+        add(f, pair_inputs[i], mask ? DT_BOOL : DT_INT, i % 2 ? sizes->time : sizes->source);
         if (mask) f->mask[i % 2] = f->in[f->n - 1].data;
     }
     return f;
 }
 
-Feed *feed_new(Arena *a, Session *s, const DataPart *part, int64_t batch, int64_t time)
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+Feed *feed_new(Arena *a, Session *s, const DataPart *part, const FeedSizes *sizes)
 {
     const DataStream *stream = part->stream;
-    if (stream->pairs) return feed_new_pairs(a, s, batch, stream->source, stream->target);
-    Feed *f = feed_empty(a, s, batch, 0, time);
-    add(f, "x", DT_INT, time);
-    add(f, "targets", DT_INT, time);
+    if (stream->pairs)
+        return feed_new_pairs(a, s, &(FeedSizes){.batch = sizes->batch,
+                                                 .source = larger(sizes->source, stream->source),
+                                                 .time = larger(sizes->time, stream->target)});
+    Feed *f = feed_empty(a, s, sizes);
+    add(f, "x", DT_INT, sizes->time);
+    add(f, "targets", DT_INT, sizes->time);
     return f;
 }
 
@@ -105,7 +110,7 @@ static Executable *compile(const Feed *f, const SessionCompile *how)
     Session *s = f->session;
     const char *given[COUNT(f->in)], *dims[3];
     InputShape shapes[COUNT(f->in)];
-    int64_t sizes[] = {f->batch, f->source, f->time}, shape[COUNT(f->in)][2];
+    int64_t sizes[] = {f->most.batch, f->most.source, f->most.time}, shape[COUNT(f->in)][2];
     for (int i = 0; i < f->n; i++) {
         given[i] = f->in[i].name;
         memcpy(shape[i], f->in[i].shape, sizeof shape[i]);
@@ -125,7 +130,7 @@ Executable *feed_compile(const Feed *f, bool training)
 {
     static const char *const outputs[] = {"loss", "aux_loss"};
     Session *s = f->session;
-    if (!f->pairs) return session_compile_tokens(s, training, f->batch, f->time);
+    if (!f->pairs) return session_compile_tokens(s, training, f->most.batch, f->most.time);
     return compile(f, &(SessionCompile){
         .training = training, .want_grad = training, .reports = !training, .outputs = outputs,
         .noutputs = session_has_output(s, "aux_loss") ? 2 : 1});
@@ -173,16 +178,13 @@ double feed_needs(const Feed *f, Executable *e, int64_t rows)
 
 Instance *feed_instance(Feed *f, Executable *e)
 {
-    FeedInstance made = {.exec = e};
-    for (int i = 0; i < f->n; i++) memcpy(made.shape[i], f->in[i].shape, sizeof made.shape[i]);
-    for (int i = 0; i < f->instances.n; i++) {
-        const FeedInstance *old = &f->instances.v[i];
-        if (old->exec == e && !memcmp(old->shape, made.shape, sizeof made.shape))
-            return old->instance;
-    }
-    made.instance = exec_instance(e, dims_of(f, e, f->in[0].shape[0]));
-    vec_push(f->arena, &f->instances, made);
-    return made.instance;
+    int64_t shape[COUNT(f->made)][2] = {{0}};
+    for (int i = 0; i < f->n; i++) memcpy(shape[i], f->in[i].shape, sizeof shape[i]);
+    if (f->instance && f->exec == e && !memcmp(f->made, shape, sizeof shape)) return f->instance;
+    f->instance = exec_instance(e, dims_of(f, e, f->in[0].shape[0]));
+    f->exec = e;
+    memcpy(f->made, shape, sizeof shape);
+    return f->instance;
 }
 
 Instance *feed_ready(Feed *f, Executable *e)
@@ -205,25 +207,20 @@ static void set_shape(Feed *f, int64_t rows, int64_t length)
 static int text_window(Feed *f, const DataPart *p, size_t first)
 {
     int64_t length = 0;
-    int rows = data_window(p, first, (int)f->batch, f->time, &length, f->in[0].data, f->in[1].data);
+    int rows = data_window(p, first, (int)f->most.batch, f->most.time, &length, f->in[0].data,
+                           f->in[1].data);
     set_shape(f, rows, length);
     return rows;
 }
 
 /* ---- batches of pairs ---- */
 
-/* A length that several batches share: there are at most 16 below the longest. */
-static int64_t rounded(int64_t length, int64_t longest)
-{
-    int64_t step = 8 * ((longest + 127) / 128), up = (length + step - 1) / step * step;
-    return up < longest ? up : longest;
-}
-
-void feed_begin(Feed *f, int64_t rows, int64_t source, int64_t time)
+void feed_begin(Feed *f, int64_t rows, int64_t time)
 {
     for (int i = 0; i < f->n; i++) {
         bool target = i == TARGET || f->in[i].data == f->mask[TARGET];
-        f->in[i].shape[0] = rows, f->in[i].shape[1] = target ? time : source;
+        f->in[i].shape[0] = rows;
+        f->in[i].shape[1] = target ? time : f->most.source;
     }
     f->targets = 0;
 }
@@ -253,31 +250,20 @@ void feed_row(Feed *f, int64_t row, const int32_t *source, int64_t nsource, cons
     finish_row(f, TARGET, row, ntarget);
 }
 
-/* The batch of the first `rows` of f->rows. */
-static void set_pairs(Feed *f, int rows)
+static void put_pair(Feed *f, int64_t row, const Pair *p)
 {
-    const Pair *const *pairs = f->rows;
-    int64_t source = 1, time = 1;
-    for (int i = 0; i < rows; i++) {
-        int64_t n = pair_source_tokens(pairs[i]), m = pair_target_tokens(pairs[i]);
-        if (n > source) source = n;
-        if (m > time) time = m;
-    }
-    feed_begin(f, rows, rounded(source, f->source), rounded(time, f->time));
-    for (int i = 0; i < rows; i++) {
-        pair_source(pairs[i], row_of(f, SOURCE, i));
-        pair_target(pairs[i], row_of(f, TARGET, i));
-        finish_row(f, SOURCE, i, pair_source_tokens(pairs[i]));
-        finish_row(f, TARGET, i, pair_target_tokens(pairs[i]));
-    }
+    pair_source(p, row_of(f, SOURCE, row));
+    pair_target(p, row_of(f, TARGET, row));
+    finish_row(f, SOURCE, row, pair_source_tokens(p));
+    finish_row(f, TARGET, row, pair_target_tokens(p));
 }
 
 static int pairs_window(Feed *f, const DataPart *p, size_t first)
 {
-    size_t left = p->n - first;
-    int rows = first >= p->n ? 0 : left < (size_t)f->batch ? (int)left : (int)f->batch;
-    for (int i = 0; i < rows; i++) f->rows[i] = data_pair(p, first + (size_t)i);
-    if (rows) set_pairs(f, rows);
+    size_t left = first < p->n ? p->n - first : 0;
+    int rows = left < (size_t)f->most.batch ? (int)left : (int)f->most.batch;
+    feed_begin(f, rows, f->most.time);
+    for (int i = 0; i < rows; i++) put_pair(f, i, data_pair(p, first + (size_t)i));
     return rows;
 }
 
@@ -285,15 +271,16 @@ static int pairs_window(Feed *f, const DataPart *p, size_t first)
 
 void feed_sample(Feed *f, const DataPart *p, uint64_t seed, uint64_t taken)
 {
+    int64_t batch = f->most.batch, time = f->most.time;
     if (!f->pairs) {
-        data_sample(p, seed, taken, (int)f->batch, f->time, f->in[0].data, f->in[1].data);
-        set_shape(f, f->batch, f->time);
+        data_sample(p, seed, taken, (int)batch, time, f->in[0].data, f->in[1].data);
+        set_shape(f, batch, time);
         return;
     }
-    data_require(p, f->time);
-    for (int64_t i = 0; i < f->batch; i++)
-        f->rows[i] = data_sample_pair(p, seed, taken + (uint64_t)i);
-    set_pairs(f, (int)f->batch);
+    data_require(p, time);
+    feed_begin(f, batch, time);
+    for (int64_t i = 0; i < batch; i++)
+        put_pair(f, i, data_sample_pair(p, seed, taken + (uint64_t)i));
 }
 
 int feed_window(Feed *f, const DataPart *p, size_t first)

@@ -6,12 +6,13 @@
  *     pairs   src[batch, source]: int, tgt[batch, time]: int, and where the model has them
  *             src_mask[batch, source]: bool, tgt_mask[batch, time]: bool
  *
- * A batch of pairs is as long as its longest row, or a little longer, so that there are few
- * different lengths; shorter rows are filled up with padding, and masks are true where a row is
- * not padding. tgt is a whole target, from TOKEN_START to TOKEN_END (pairs.h): the model predicts
- * tgt[t + 1] from src and tgt[0..t], and counts no target that is padding.
+ * Every batch of pairs is as long as the longest source and the longest target of the data, so that
+ * what is computed for a pair doesn't depend on the pairs beside it (padding changes what a model
+ * with routing computes). Shorter rows are filled up with padding, and masks are true where a row
+ * is not padding. tgt is a whole target, from TOKEN_START to TOKEN_END (pairs.h): the model
+ * predicts tgt[t + 1] from src and tgt[0..t], and counts no target that is padding.
  *
- *     Feed *f = feed_new(arena, session, &data->train, batch, time);
+ *     Feed *f = feed_new(arena, session, &data->train, &(FeedSizes){batch, time});
  *     feed_compile(f, true);
  *     feed_sample(f, &data->train, seed, taken);
  *     exec_run(feed_ready(f, session->train), ...);
@@ -30,24 +31,24 @@ typedef struct {
 } FeedInput;
 
 typedef struct {
-    int64_t shape[4][2];
-    const Executable *exec;
-    Instance *instance;
-} FeedInstance;
+    int64_t batch;                   /* rows, at most */
+    int64_t time;                    /* tokens: of a window; of a target, at least */
+    int64_t source;                  /* tokens of a source, at least */
+} FeedSizes;
 
 typedef struct {
     Session *session;
     Arena *arena;
     bool pairs;
     int32_t pad;
-    int64_t batch;                   /* rows, at most */
-    int64_t source, time;            /* tokens, at most: of a source; of a window, of a target */
+    FeedSizes most;                  /* of batches; pairs are all that long */
     FeedInput in[4];                 /* pairs: src, tgt, and the masks that there are */
     int n;
     uint8_t *mask[2];                /* of src, of tgt; NULL: the model has none */
     int64_t targets;                 /* of the batch, that count in the loss */
-    const Pair **rows;               /* pairs: [batch] */
-    VEC(FeedInstance) instances;     /* so far, while their executables live */
+    const Executable *exec;          /* that `instance` is of */
+    Instance *instance;              /* for the sizes of `made`; NULL: none yet */
+    int64_t made[4][2];
 } Feed;
 
 /* Errors, naming what the model has instead: it takes neither, or has no `loss`. True: pairs. */
@@ -57,10 +58,10 @@ bool feed_takes_pairs(Session *s);
  * Errors: padding that is another token, or that the loss would count. */
 PairRules feed_rules(Session *s);
 
-/* For batches of that many rows of a part; `time` is of windows of text. The feed lives in `a`. */
-Feed *feed_new(Arena *a, Session *s, const DataPart *part, int64_t batch, int64_t time);
-/* For pairs that come from elsewhere: row by row, with feed_begin and feed_row. */
-Feed *feed_new_pairs(Arena *a, Session *s, int64_t batch, int64_t source, int64_t time);
+/* For batches of a part, or of pairs that come from elsewhere, row by row, with feed_begin and
+ * feed_row. The feed lives in `a`. */
+Feed *feed_new(Arena *a, Session *s, const DataPart *part, const FeedSizes *sizes);
+Feed *feed_new_pairs(Arena *a, Session *s, const FeedSizes *sizes);
 
 /* The training or evaluation program, with `loss` (and `aux_loss`) as outputs; for training with
  * gradients, for evaluation with reports. */
@@ -74,8 +75,9 @@ double feed_needs(const Feed *f, Executable *e, int64_t rows);
 void feed_sample(Feed *f, const DataPart *p, uint64_t seed, uint64_t taken);
 /* With rows `first` and the following, as many as fit (see data_window); 0: there are none. */
 int feed_window(Feed *f, const DataPart *p, size_t first);
-/* An empty batch of pairs, then each of its rows: shorter sides are padded. */
-void feed_begin(Feed *f, int64_t rows, int64_t source, int64_t time);
+/* An empty batch of pairs, then each of its rows: shorter sides are padded. time: at most what the
+ * feed is for. */
+void feed_begin(Feed *f, int64_t rows, int64_t time);
 void feed_row(Feed *f, int64_t row, const int32_t *source, int64_t nsource, const int32_t *target,
               int64_t ntarget);
 

@@ -2,8 +2,8 @@
  *
  * Each length of the text is an instance of its own, exactly as long as the text, because
  * padding changes what a model with routing computes. There are at most `context` of them; once
- * the text is longer, it is one. A model of pairs looks at all of a target but its last token, so
- * there the text gets one more, which is padding.
+ * the text is longer, it is one. A model of pairs learnt from sources and targets with padding, so
+ * it is shown them so. It looks at all of a target but its last token, which here is padding.
  */
 #include "runtime/generate.h"
 
@@ -15,12 +15,14 @@ typedef struct {
     Feed *feed;                  /* of pairs; else NULL */
 } Generator;
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /* The logits behind the n tokens of the text. */
 static const float *logits_after(Generator *g, const int32_t *text, int64_t n, int *tokens)
 {
     Session *s = g->s;
     if (g->feed) {
-        feed_begin(g->feed, 1, g->o->nsource, n + 1);
+        feed_begin(g->feed, 1, larger(g->o->trained.time, n + 1));
         feed_row(g->feed, 0, g->o->source, g->o->nsource, text, n);
         g->in = feed_ready(g->feed, s->eval);
     } else {
@@ -40,7 +42,10 @@ Generated generate(Session *s, const GenerateOptions *o)
     int64_t most = room < o->tokens ? room : o->tokens;
     int32_t *text = NEW_N(s->arena, int32_t, o->nprompt + most);
     memcpy(text, o->prompt, (size_t)o->nprompt * sizeof *text);
-    if (o->source) g.feed = feed_new_pairs(s->arena, s, 1, o->nsource, o->nprompt + most);
+    if (o->source)
+        g.feed = feed_new_pairs(s->arena, s, &(FeedSizes){
+            .batch = 1, .source = larger(o->trained.source, o->nsource),
+            .time = larger(o->trained.time, o->nprompt + most)});
     Sampler *sampler = NULL;
     while (r.made < most && !r.ended && !stop_asked(o->stop)) {
         int64_t total = o->nprompt + r.made, n = total < o->context ? total : o->context;

@@ -12,6 +12,7 @@ typedef struct {
     int64_t nprompt;
     const int32_t *source;       /* up to TOKEN_END; NULL: the model is one of texts */
     int64_t nsource;
+    FeedSizes trained;           /* of pairs: shorter ones are padded, as they were in training */
     int64_t tokens;              /* to make */
     int64_t context;             /* the last so many tokens are what the model sees; of an answer
                                     all, so it ends there */

@@ -140,9 +140,10 @@ void rundir_write(Diag *d, Arena *a, const char *dir, const Program *p, const Ru
                              options(a, p), "train", settings(a, p), "data",
                              strings(c->data, c->ndata), "valid", strings(c->valid, c->nvalid),
                              "command", text(c->command));
-    json_t *sizes = json_pack("{sI sI sI sI sI ss}", "seed", (json_int_t)c->seed, "steps",
+    json_t *sizes = json_pack("{sI sI sI sI sI sI ss}", "seed", (json_int_t)c->seed, "steps",
                               (json_int_t)c->steps, "batch", (json_int_t)c->batch, "time",
-                              (json_int_t)c->time, "accumulate", (json_int_t)c->accumulate,
+                              (json_int_t)c->time, "source", (json_int_t)c->source,
+                              "accumulate", (json_int_t)c->accumulate,
                               "version", RTC_VERSION);
     if (!root || !sizes || json_object_update(root, sizes))
         diag_bug(d, "config.json can't be composed");
@@ -247,6 +248,7 @@ RunConfig rundir_read(Diag *d, Arena *a, const char *dir)
                    .command = get_text(&r, "command"), .seed = (uint64_t)get_int(&r, "seed", 0),
                    .steps = get_int(&r, "steps", 1), .batch = get_int(&r, "batch", 1),
                    .time = get_int(&r, "time", 1), .accumulate = get_int(&r, "accumulate", 1)};
+    if (json_object_get(r.root, "source")) c.source = get_int(&r, "source", 0);
     c.set = get_overrides(&r, &c.nset);
     c.data = get_strings(&r, "data", &c.ndata);
     c.valid = get_strings(&r, "valid", &c.nvalid);

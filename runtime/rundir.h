@@ -22,6 +22,7 @@ typedef struct {
     int nvalid;
     uint64_t seed;
     int64_t steps, batch, time, accumulate;
+    int64_t source;                  /* of pairs: tokens of the longest; time is the targets' */
     const char *command;             /* the command line, quoted for a shell */
 } RunConfig;
 

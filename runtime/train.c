@@ -116,7 +116,7 @@ static bool step(Loop *l, TrainStep *done)
     for (int64_t i = 0; i < t->accumulate; i++) {
         if (i > 0 && stop_asked(o->stop)) return false;
         feed_sample(l->feed, &o->data->train, t->seed, taken);
-        taken += (uint64_t)o->batch;
+        taken += (uint64_t)o->sizes.batch;
         trainer_run(t, feed_ready(l->feed, t->session->train));
         l->tokens += (double)l->feed->targets;
     }
@@ -135,11 +135,12 @@ static double tokens_per_second(const Loop *l, double now)
 static double validate(Loop *l)
 {
     const TrainOptions *o = l->o;
-    if (!data_windows(&o->data->valid, o->time) || stop_asked(o->stop)) return NAN;
+    const FeedSizes *sizes = &l->feed->most;
+    if (!data_windows(&o->data->valid, sizes->time) || stop_asked(o->stop)) return NAN;
     double start = progress_seconds();
-    int64_t most = EVAL_TOKENS / l->feed->time > 4 ? EVAL_TOKENS / l->feed->time : 4;
+    int64_t most = EVAL_TOKENS / sizes->time > 4 ? EVAL_TOKENS / sizes->time : 4;
     Evaluation e = evaluate(l->t->session, &o->data->valid,
-                            &(EvaluateOptions){.batch = o->batch, .time = o->time, .most = most,
+                            &(EvaluateOptions){.sizes = *sizes, .most = most,
                                                .reports = l->reports, .stop = o->stop});
     l->eval_seconds += progress_seconds() - start;
     return e.complete ? e.loss : NAN;
@@ -214,8 +215,8 @@ static void begin(Loop *l)
 {
     const TrainOptions *o = l->o;
     Session *s = l->t->session;
-    data_require(&o->data->train, o->time);
-    l->feed = feed_new(s->arena, s, &o->data->train, o->batch, o->time);
+    data_require(&o->data->train, o->sizes.time);
+    l->feed = feed_new(s->arena, s, &o->data->train, &o->sizes);
     l->line = progress_begin(o->out ? o->out : stderr, !o->out, l->first, l->t->steps,
                              o->log_every);
     l->result.valid_before = l->result.valid_after = validate(l);

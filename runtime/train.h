@@ -1,15 +1,16 @@
-/* train.h: the training loop of a model of texts or pairs (feed.h): data, steps, validation, checkpoints, curves. */
+/* train.h: the training loop of a model of texts or pairs (feed.h): data, steps, validation,
+ * checkpoints, curves. */
 #ifndef RTC_RUNTIME_TRAIN_H
 #define RTC_RUNTIME_TRAIN_H
 
-#include "runtime/data.h"
+#include "runtime/feed.h"
 #include "runtime/interrupt.h"
 #include "runtime/trainer.h"
 
 typedef struct {
     const char *dir;                 /* the run directory, which exists; NULL: nothing is written */
     const Data *data;
-    int64_t batch, time;             /* windows or pairs per micro-batch; tokens per window */
+    FeedSizes sizes;                 /* of micro-batches */
     int64_t save_every, eval_every, log_every;   /* steps */
     double seconds;                  /* stop and save after so long; 0: no limit */
     bool resume;                     /* the trainer stands where a checkpoint in `dir` says */
@@ -26,8 +27,8 @@ typedef struct {
 } TrainResult;
 
 /* From t->state.step to t->steps. The session must be compiled (feed_compile) for training and, if
- * there is validation data, for evaluation. Errors: data too short, training breaks down (trainer.h),
- * cannot write; what was saved before stays. */
+ * there is validation data, for evaluation. Errors: data too short, training breaks down
+ * (trainer.h), cannot write; what was saved before stays. */
 TrainResult train(Trainer *t, const TrainOptions *o);
 
 #endif

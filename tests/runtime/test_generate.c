@@ -113,16 +113,16 @@ static void every_target_counts_once(void **state)
     const char *path = lab_path(l, "t.txt");
     file_save(l->d, path, text, sizeof text);
     Data *data = data_open_all(l->d, l->a, &path, 1, 256);
-    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 3, .time = 8});
+    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.sizes = {.batch = 3, .time = 8}});
     assert_true(e.complete);
     assert_int_equal(e.tokens, 61);
     assert_float_equal(e.loss, (58 * known_loss(true) + 3 * known_loss(false)) / 61, 1e-5);
     /* a part of the windows: evenly spread, in whole batches */
-    e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 1, .time = 8, .most = 4});
+    e = evaluate(s, &data->valid, &(EvaluateOptions){.sizes = {.batch = 1, .time = 8}, .most = 4});
     assert_int_equal(e.tokens, 32);
     /* stopped after the first batch */
     StopFlag stop = 1;
-    e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 3, .time = 8, .stop = &stop});
+    e = evaluate(s, &data->valid, &(EvaluateOptions){.sizes = {.batch = 3, .time = 8}, .stop = &stop});
     assert_false(e.complete);
     assert_int_equal(e.tokens, 24);
     data_close(data);
@@ -142,7 +142,7 @@ static void a_length_that_the_model_refuses_is_left_out(void **state)
     const char *path = lab_path(l, "t.txt");
     file_save(l->d, path, bytes, sizeof bytes);
     Data *data = data_open_all(l->d, l->a, &path, 1, 256);
-    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 3, .time = 8});
+    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.sizes = {.batch = 3, .time = 8}});
     assert_int_equal(e.tokens, 56);
     assert_int_equal(e.left_out, 5);
     assert_float_equal(e.loss, known_loss(true), 1e-5);
@@ -157,7 +157,7 @@ static void the_auxiliary_loss_is_apart(void **state)
     session_compile_tokens(s, false, 2, 8);
     const char *path = lab_text(l, 3);
     Data *data = data_open_all(l->d, l->a, &path, 1, 256);
-    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.batch = 2, .time = 8});
+    Evaluation e = evaluate(s, &data->valid, &(EvaluateOptions){.sizes = {.batch = 2, .time = 8}});
     assert_true(e.aux_loss > 0);
     assert_float_equal(e.loss, log(256), 0.05);
     data_close(data);

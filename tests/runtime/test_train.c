@@ -33,7 +33,7 @@ static void run(Lab *l, Run *r)
     if (r->resume)
         t->state = checkpoint_load(l->d, rundir_path(l->a, r->dir, RUN_CHECKPOINT), s, &t->moments);
     r->stop = 0;
-    train(t, &(TrainOptions){.dir = r->dir, .data = data, .batch = batch, .time = 16,
+    train(t, &(TrainOptions){.dir = r->dir, .data = data, .sizes = {.batch = batch, .time = 16},
                              .save_every = 7, .eval_every = 5, .log_every = 1, .resume = r->resume,
                              .stop = &r->stop, .after_step = after_step, .ctx = r});
     data_close(data);
@@ -228,7 +228,8 @@ static void train_poisoned(Lab *l, void *ctx)
     session_compile_tokens(s, true, 2, 16);
     Trainer *t = trainer_new(s, &settings, 7, 4, 1);
     checkpoint_save(l->d, rundir_path(l->a, dir, RUN_CHECKPOINT), s, &t->state, &t->moments);
-    train(t, &(TrainOptions){.dir = dir, .data = data, .batch = 2, .time = 16, .save_every = 2,
+    train(t, &(TrainOptions){.dir = dir, .data = data, .sizes = {.batch = 2, .time = 16},
+                             .save_every = 2,
                              .eval_every = 100, .log_every = 1, .after_step = poison, .ctx = &s});
 }
 
