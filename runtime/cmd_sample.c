@@ -97,6 +97,7 @@ static void ask_for_text(Command *c, Session *s, const char *prompt, bool bytes,
     g->context = session_option(s, "max_seq_len", time ? time : 1024);
     g->prompt = prompt_tokens(c, prompt, bytes, session_option(s, "num_tokens", 256), &g->nprompt);
     session_compile_logits(s, g->context);
+    if (c->verbose) say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));
 }
 
 /* What answers a source: with the most likely tokens, where nothing else is asked for. */
@@ -122,8 +123,10 @@ static void ask_for_answer(Command *c, Session *s, const char *prompt, GenerateO
     g->nprompt = pair_target_tokens(&pair) - 1;          /* it hasn't ended */
     g->context = rules.target.most + 1;                  /* TOKEN_START, then bytes */
     if (!options_given(c->options, OPTION_temperature)) g->sampler.temperature = 0;
-    feed_compile_logits(feed_new_pairs(c->arena, s, &(FeedSizes){
-        .batch = 1, .source = g->nsource, .time = g->nprompt + 1}));
+    Feed *f = feed_new_pairs(c->arena, s, &(FeedSizes){
+        .batch = 1, .source = g->nsource, .time = g->nprompt + 1});
+    feed_compile_logits(f);
+    if (c->verbose) say_compiled(c, s->eval, feed_instance(f, s->eval));
 }
 
 int cmd_sample(Command *c)
@@ -144,8 +147,6 @@ int cmd_sample(Command *c)
     if (pairs) ask_for_answer(c, s, text, &g);
     else ask_for_text(c, s, text, p.bytes, &g);
     say_warnings(c);
-    if (c->verbose && !pairs)
-        say_compiled(c, s->eval, session_instance(s, s->eval, 1, 1, false));
     fputs(text, stdout);
     if (!p.bytes && *text) putchar(' ');
     Generated r = generate(s, &g);

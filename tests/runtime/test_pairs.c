@@ -47,7 +47,8 @@ static bool is(const unsigned char *p, int n, const char *text)
 static void lines_are_pairs(void **state)
 {
     Lab *l = *state;
-    const char *paths[] = {lab_write(l, "a", "ab\tcde\r\nf\tg\n"), lab_write(l, "b", "h i\t\xc3\xa9")};
+    const char *paths[] = {lab_write(l, "a", "ab\tcde\r\nf\tg\n"),
+                           lab_write(l, "b", "h i\t\xc3\xa9")};
     Data *data = open_pairs(l, 2, paths, 0);
     static const char *const expected[][2] = {{"ab", "cde"}, {"f", "g"}, {"h i", "\xc3\xa9"}};
     assert_int_equal(data->train.n, 3);
@@ -189,7 +190,8 @@ static void short_sides_are_padded_and_masked(void **state)
     assert_int_equal(feed_window(f, &data->valid, 0), 2);
     static const int32_t src[] = {'a', 'b', 'c', 2, 'd', 2, 0, 0};
     static const int32_t tgt[] = {1, 'x', 2, 0, 1, 'y', 'z', 2};
-    static const uint8_t src_mask[] = {1, 1, 1, 1, 1, 1, 0, 0}, tgt_mask[] = {1, 1, 1, 0, 1, 1, 1, 1};
+    static const uint8_t src_mask[] = {1, 1, 1, 1, 1, 1, 0, 0};
+    static const uint8_t tgt_mask[] = {1, 1, 1, 0, 1, 1, 1, 1};
     static const struct {
         const char *name;
         const void *data;
@@ -380,7 +382,8 @@ static Session *run(Lab *l, Run *r, const char *drop)
         t->state = checkpoint_load(l->d, rundir_path(l->a, r->dir, RUN_CHECKPOINT), s, &t->moments);
     r->stop = 0;
     TrainResult result = train(t, &(TrainOptions){
-          .dir = r->dir, .data = data, .sizes = {8}, .save_every = 7, .eval_every = 5, .log_every = 1,
+          .dir = r->dir, .data = data, .sizes = {.batch = 8},
+        .save_every = 7, .eval_every = 5, .log_every = 1,
         .resume = r->resume, .stop = &r->stop, .after_step = after_step, .ctx = r});
     assert_true(result.valid_before > 0);
     data_close(data);
@@ -403,7 +406,7 @@ static void a_resumed_run_has_the_same_bytes(void **state)
 
 static double loss_in_batches(Session *s, const DataPart *p, int64_t batch, int64_t *tokens)
 {
-    Evaluation e = evaluate(s, p, &(EvaluateOptions){.sizes = {batch}});
+    Evaluation e = evaluate(s, p, &(EvaluateOptions){.sizes = {.batch = batch}});
     *tokens = e.tokens;
     assert_true(e.complete);
     assert_int_equal(e.left_out, 0);
@@ -473,13 +476,14 @@ static void what_is_exact_is_what_is_generated(void **state)
     }
     assert_in_range(exact, 1, 40);               /* else what follows would show little */
     for (int64_t batch = 1; batch < 9; batch += 3) {
-        Answers a = answers_count(s, &data->valid, &(AnswersOptions){.sizes = {batch}});
+        Answers a = answers_count(s, &data->valid, &(AnswersOptions){.sizes = {.batch = batch}});
         assert_true(a.complete);
         assert_int_equal(a.pairs, 60);
         assert_int_equal(a.exact, exact);
     }
     StopFlag stop = 1;
-    Answers a = answers_count(s, &data->valid, &(AnswersOptions){.sizes = {4}, .stop = &stop});
+    Answers a = answers_count(s, &data->valid, &(AnswersOptions){.sizes = {.batch = 4},
+                                                              .stop = &stop});
     assert_false(a.complete);
     assert_int_equal(a.pairs, 0);
     data_close(data);
