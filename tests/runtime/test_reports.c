@@ -58,7 +58,7 @@ static void means_over_all_windows(void **state)
     Data *data = data_open_all(l->d, l->a, &text, 1, 256);
     session_compile_tokens(s, false, 2, 16);
     Reports *r = reports_new(l->a, exec_program(s->eval));
-    EvaluateOptions o = {.batch = 2, .time = 16, .reports = r};
+    EvaluateOptions o = {.sizes = {.batch = 2, .time = 16}, .reports = r};
     for (int twice = 0; twice < 2; twice++) {    /* what was there before doesn't count */
         Evaluation e = evaluate(s, &data->valid, &o);
         assert_int_equal(e.tokens, 149);         /* 9 windows of 16, in twos, then one of 5 */
@@ -100,8 +100,8 @@ static void the_log_has_them_where_it_validates(void **state)
     session_compile_tokens(s, false, 2, 16);
     Trainer *t = trainer_new(s, &settings, 7, 6, 1);
     file_make_directory(l->d, dir);
-    train(t, &(TrainOptions){.dir = dir, .data = data, .batch = 2, .time = 16, .save_every = 9,
-                             .eval_every = 3, .log_every = 1});
+    train(t, &(TrainOptions){.dir = dir, .data = data, .sizes = {.batch = 2, .time = 16},
+                             .save_every = 9, .eval_every = 3, .log_every = 1});
     CsvTable table = csvlog_read(l->d, l->a, rundir_path(l->a, dir, RUN_LOG));
     int column = csvlog_column(&table, "net.inner.moment[1][1]");
     int valid = csvlog_column(&table, "valid_loss"), seen = 0;
