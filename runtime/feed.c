@@ -80,8 +80,9 @@ Feed *feed_new_pairs(Arena *a, Session *s, const FeedSizes *sizes)
     f->pairs = true;
     f->pad = feed_rules(s).pad;
     for (int i = 0; i < COUNT(pair_inputs); i++) {
+        const ValueInfo *in = session_input(s, pair_inputs[i]);
         bool mask = i > TARGET;
-        if (!session_input(s, pair_inputs[i])) continue;
+        if (!in || (in->optional && !session_reads(s, in->name))) continue;
         add(f, pair_inputs[i], mask ? DT_BOOL : DT_INT, i % 2 ? sizes->time : sizes->source);
         if (mask) f->mask[i % 2] = f->in[f->n - 1].data;
     }

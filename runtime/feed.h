@@ -3,7 +3,7 @@
  * The model's inputs decide what that is:
  *
  *     text    x[batch, time]: int, targets[batch, time]: int
- *     pairs   src[batch, source]: int, tgt[batch, time]: int, and where the model has them
+ *     pairs   src[batch, source]: int, tgt[batch, time]: int, and where the model reads them
  *             src_mask[batch, source]: bool, tgt_mask[batch, time]: bool
  *
  * Every batch of pairs is as long as the longest source and the longest target of the data, so that
@@ -42,9 +42,9 @@ typedef struct {
     bool pairs;
     int32_t pad;
     FeedSizes most;                  /* of batches; pairs are all that long */
-    FeedInput in[4];                 /* pairs: src, tgt, and the masks that there are */
+    FeedInput in[4];                 /* pairs: src, tgt, and the masks that are read */
     int n;
-    uint8_t *mask[2];                /* of src, of tgt; NULL: the model has none */
+    uint8_t *mask[2];                /* of src, of tgt; NULL: not read */
     int64_t targets;                 /* of the batch, that count in the loss */
     const Executable *exec;          /* that `instance` is of */
     Instance *instance;              /* for the sizes of `made`; NULL: none yet */
