@@ -16,7 +16,7 @@
  * suits all its readers.
  */
 #include <stdlib.h>
-#include "passes/inner.h"
+#include "passes/group.h"
 
 enum { MOST_FACTORS = 8, LEAST_SIDE = 4, LEAST_WORK = 1 << 17, MOST_ROUNDS = 3 };
 
@@ -295,10 +295,28 @@ static Edge times(Graph *g, const Space *space, const Edge *part, int n)
     return e;
 }
 
+/* For a product inside a kernel with blocks along `kept`: light code that is read at gathered places
+ * is computed there, where the kernel can have it private, not for all places beforehand. */
+static Edge gathered(Graph *g, const Space *space, uint64_t kept, Edge e)
+{
+    bool loads = false;
+    if (kept & ~edge_axes(e)) return e; /* every block along the others would compute it again */
+    for (int i = 0; i < e.map->n; i++) loads |= e.map->ix[i]->loads;
+    return loads && is_light(e.node) && e.node->nargs ? graph_copy(g, space, e) : e;
+}
+
 static Edge operand(Graph *g, const Space *space, const Edge *part, int n)
 {
     if (n == 1) return operand_is_plain(g, part[0]) ? part[0] : copy_by_digits(g, space, part[0]);
     return graph_copy(g, space, times(g, space, part, n));
+}
+
+static Edge inner_sum(Graph *g, const Node *old, double alpha, uint64_t kept, const Sides *s)
+{
+    Edge f[2];
+    for (int i = 0; i < 2; i++)
+        f[i] = gathered(g, old->space, kept, times(g, old->space, s->part[i], s->n[i]));
+    return scaled_sum(g, old->space, old->rank, alpha, f[0], f[1]);
 }
 
 static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *args)
@@ -311,8 +329,7 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
     Sides s;
     if (!find_sides(g, &sum, body, ctx->syms, &s)) return graph_renew(g, old, args);
     if (ctx->inner.inner[old->id])
-        return scaled_sum(g, space, old->rank, alpha, times(g, space, s.part[0], s.n[0]),
-                          times(g, space, s.part[1], s.n[1]));
+        return inner_sum(g, old, alpha, ctx->inner.kept[old->id], &s);
     Edge a = operand(g, space, s.part[0], s.n[0]), b = operand(g, space, s.part[1], s.n[1]);
     if (ctx->copy) {
         Misplaced m = ctx->copy[old->id];
