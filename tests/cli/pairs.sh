@@ -102,6 +102,10 @@ expect 1 "--prompt has 9 bytes" "$rtc" sample whole --source a --prompt abcdefgh
 expect 1 "--source has the byte 2 at place 1" "$rtc" sample whole --source $'\002'
 expect 2 "goes on with a text and takes no --source" "$rtc" sample "$tiny" --source abc
 
+# The model needs a target to say anything, and clusters may be as few as one.
+"$rtc" check "$source_dir/models/routing_encdec.rt" | grep -qx ' *tgt\[batch, time\]: int' ||
+  fail "routing_encdec.rt does without a target"
+
 # The encoder and decoder learn to turn words of four letters round, and do so with words they have not seen.
 awk 'BEGIN { for (i = 0; i < 256; i++) { n = i * 77 % 256; s = t = ""; for (k = 0; k < 4; k++) { c = substr("abcd", n % 4 + 1, 1); s = s c; t = c t; n = int(n / 4) } print s "\t" t } }' >turned.tsv
 options=()

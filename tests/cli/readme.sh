@@ -4,6 +4,7 @@
 readme=$source_dir/README.md
 ln -s "$source_dir/models" models
 make_text MY.txt 3000
+for ((i = 0; i < 40; i++)); do printf 'word %d\t%d drow\n' "$i" "$i"; done >pairs.tsv
 mkdir bin
 ln -s "$rtc" bin/rtc
 export PATH=$work/bin:$PATH
