@@ -224,7 +224,8 @@ static bool best_tile(Emit *e, const Work *w, Tile *best)
     Tile t = {0};
     Edge x, y;
     *best = t;
-    if (w->list || w->op != OP_sum || w->dt != DT_FLOAT || w->limit || w->rank == w->space->n) return false;
+    if (w->list || w->op != OP_sum || w->dt != DT_FLOAT || w->limit || w->rank == w->space->n)
+        return false;
     if (w->buf < 0 && (!w->priv || w->priv->scalar)) return false;
     if (!factors(e, w, &x, &y, &t.scale)) return false;
     if (!read_operand(e, w, x, &t.a) || !read_operand(e, w, y, &t.b)) return false;
@@ -269,18 +270,18 @@ static const char *new_table(Emit *e, const Ix *count)
     return name;
 }
 
-/* for all positions of the axes: NAME[at] = value; at NULL: the position in the tile */
+/* for all positions of the axes, and with `tile` of the block's tile: NAME[at] = value */
 static void fill_table(Emit *e, const Work *w, const char *name, const Ix *value, uint64_t axes,
-                       const Ix *at)
+                       const Ix *at, bool tile)
 {
     Nest n;
     nest_open(&n, e, w, NULL);
-    if (!at) nest_tile_plain(&n);
     for (int i = 0; i < w->space->n; i++)
         if (axes >> i & 1) nest_loop(&n, i, false);
-    Val v = ix_val(&n, value, 0, true);
-    const char *where = at ? ix_val(&n, at, 0, true).s : n.tile_var;
-    nest_code(&n, n.depth, "%s[%s] = %s;\n", name, where, v.s);
+    if (tile) nest_tile_plain(&n);
+    Val v = ix_val(&n, value, 0, true), to = ix_val(&n, at, 0, true);
+    if (tile) to.s = strcmp(to.s, "0") ? arena_printf(e->a, "%s + t", to.s) : "t";
+    nest_code(&n, n.depth, "%s[%s] = %s;\n", name, to.s, v.s);
     nest_close(&n);
 }
 
@@ -290,7 +291,7 @@ static void fill_before(Emit *e, const Space *s, const char *name, const Ix *val
     const uint64_t all = (1ull << s->n) - 1;
     Str body = e->body;
     e->body = (Str){.arena = e->a};
-    fill_table(e, &(Work){.space = s}, name, value, all, mask_number(e, s, all));
+    fill_table(e, &(Work){.space = s}, name, value, all, mask_number(e, s, all), false);
     for (const char *line = e->body.s; *line;) { /* one level less than in a block */
         size_t n = strcspn(line, "\n") + 1;
         str_addn(&e->top, line + 4, n - 4);
@@ -357,7 +358,7 @@ static const char *shared_table(Emit *e, const Work *w, const Ix *value, uint64_
     const char *name = known_table(e, s, same);
     if (name) return name;
     name = add_table(e, s, same);
-    fill_table(e, w, name, value, own, mask_number(e, w->space, own));
+    fill_table(e, w, name, value, own, mask_number(e, w->space, own), false);
     return name;
 }
 
@@ -365,14 +366,25 @@ static const char *shared_table(Emit *e, const Work *w, const Ix *value, uint64_
  * each position of these. */
 static const char *table(Emit *e, const Work *w, const Ix *value, uint64_t own, Nest *n)
 {
-    uint64_t other = value->axes & ~own & inner_axes(w);
+    const uint64_t other = value->axes & ~own & inner_axes(w);
     if (!other) return shared_table(e, w, value, own);
     const Ix *count = mask_count(e, w->space, own);
     const Ix *row = ix_mul(e->g, mask_number(e, w->space, other), count);
     const Ix *at = ix_add(e->g, row, mask_number(e, w->space, own));
     const char *name = new_table(e, ix_mul(e->g, mask_count(e, w->space, other), count));
-    fill_table(e, w, name, value, own | other, at);
+    fill_table(e, w, name, value, own | other, at, false);
     return arena_printf(e->a, "%s + %s", name, ix_val(n, row, 0, true).s);
+}
+
+/* ... along the block's tile. */
+static const char *tile_table(Emit *e, const Work *w, const Ix *value, Nest *n)
+{
+    const uint64_t other = value->axes & inner_axes(w);
+    const Ix *count = ix_const(e->g, e->tile_lanes);
+    const Ix *row = ix_mul(e->g, mask_number(e, w->space, other), count);
+    const char *name = new_table(e, ix_mul(e->g, mask_count(e, w->space, other), count));
+    fill_table(e, w, name, value, other, row, true);
+    return other ? arena_printf(e->a, "%s + %s", name, ix_val(n, row, 0, true).s) : name;
 }
 
 /* ... along the lane. *first: what is part of the base instead. */
@@ -388,9 +400,7 @@ static const char *lane_table(Emit *e, const Work *w, const Tile *t, const TileO
         *first = o->lane;
         return o->contiguous ? "RTC_CONTIGUOUS" : size_table(e, s, ix_mul(g, step, ix_axis(g, 0)));
     }
-    const char *name = new_table(e, ix_const(g, e->tile_lanes));
-    fill_table(e, w, name, o->lane, 0, NULL);
-    return name;
+    return tile_table(e, w, o->lane, n);
 }
 
 /* ---- text ---- */

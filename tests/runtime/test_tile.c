@@ -61,6 +61,7 @@ static const Case cases[] = {
     {"bi", "bij", "d", "bid", "bjd", TILE | GATHER_A, 1, NULL},
     {"bi", "bij", "d", "bjd", "bid", TILE | GATHER_A | GATHER_B | PRIVATE_C, 1, NULL},
     {"bi", "bie", "j", "bij", "bje", TILE | PRIVATE_A | GATHER_B, 1, NULL},
+    {"bi", "bhij", "d", "bhid", "bhjd", TILE | GATHER_A | GATHER_B, 1, NULL},
     /* not products of matrices */
     {"b", "bij", "d", "bijd", "bijd", LOOPS, 1, NULL},
     {"bi", "bi", "d", "bid", "bd", LOOPS, 1, NULL},
@@ -74,12 +75,14 @@ static void sizes(Test *t)
     axis(t, 'x', 50); /* positions that are gathered from */
 }
 
-/* What axis i (or j) is read at: the table's value for the block and it. */
-static const Ix *gathered(Test *t, const char *over, char name, const char *own)
+/* What axis i or j is read at: a table's value for the block, for h if there is one, and for it. */
+static const Ix *gathered(Test *t, const char *over, char name)
 {
-    const char key[] = {'b', name, 0};
-    Edge table = graph_leaf(t->g, OP_input, name == 'i' ? "at_i" : "at_j", DT_INT, space(t, key));
-    return name == *own ? ix_load(t->g, at(t, table, key, over), space(t, over)) : NULL;
+    const bool h = strchr(over, 'h');
+    const char key[] = {'b', name, h ? 'h' : 0, 0}, input[] = {name, h ? 'h' : 0, 0};
+    Edge table =
+        graph_leaf(t->g, OP_input, arena_strdup(t->g->arena, input), DT_INT, space(t, key));
+    return ix_load(t->g, at(t, table, key, over), space(t, over));
 }
 
 /* An operand over `over`, whose axes are `own`. */
@@ -92,7 +95,7 @@ static Edge operand(Test *t, const char *name, const char *own, const char *over
     for (int i = 0; own[i]; i++) {
         ix[i] = ix_axis(t->g, (int)(strchr(over, own[i]) - over));
         if (!gather || (own[i] != 'i' && own[i] != 'j')) continue;
-        ix[i] = gathered(t, over, own[i], own + i);
+        ix[i] = gathered(t, over, own[i]);
         shape[i] = 'x';
     }
     Edge x = input(t, name, shape);
