@@ -17,25 +17,41 @@ static void add_kernel(Str *out, const Kernel *k)
     str_printf(out, "%s%s\n", k->name, at + strlen("KERNEL"));
 }
 
-int plan_sources(const Plan *p, int n, const char **text)
+/* Kernels with small products share the code of their tiles, which a compiler needs long for: they
+ * stand together in few units. */
+static bool has_products(const Kernel *k) { return strstr(k->text, "rtc_product(") != NULL; }
+
+enum { OTHERS = 1, PRODUCTS = 2 };
+
+/* These kernels as at most n units; returns how many. */
+static int add_units(const Plan *p, int which, int n, const char **text)
 {
     size_t total = 0, done = 0;
     int units = 0;
-    if (p->kernels.n < n) n = p->kernels.n;
-    for (int i = 0; i < p->kernels.n; i++) total += strlen(p->kernels.v[i].text);
-    for (int i = 0; i < p->kernels.n && units < n;) {
-        Str s = {.arena = p->arena};
-        str_add(&s, codegen_prelude_text);
-        size_t until = total / (size_t)n * (size_t)(units + 1);
-        int first = i;
-        while (i < p->kernels.n && (i == first || units == n - 1 || done < until)) {
-            done += strlen(p->kernels.v[i].text);
-            str_add(&s, "\n");
-            add_kernel(&s, &p->kernels.v[i++]);
-        }
+    Str s = {.arena = p->arena};
+    for (int i = 0; i < p->kernels.n; i++)
+        if (which & (has_products(&p->kernels.v[i]) ? PRODUCTS : OTHERS))
+            total += strlen(p->kernels.v[i].text);
+    for (int i = 0; i < p->kernels.n; i++) {
+        if (!(which & (has_products(&p->kernels.v[i]) ? PRODUCTS : OTHERS))) continue;
+        if (!s.n) str_add(&s, codegen_prelude_text);
+        str_add(&s, "\n");
+        add_kernel(&s, &p->kernels.v[i]);
+        done += strlen(p->kernels.v[i].text);
+        size_t until = units == n - 1 ? total : total / (size_t)n * (size_t)(units + 1);
+        if (done < until) continue;
         text[units++] = s.s;
+        s = (Str){.arena = p->arena};
     }
     return units;
+}
+
+int plan_sources(const Plan *p, int n, const char **text)
+{
+    enum { PRODUCT_UNITS = 2 };
+    if (n <= PRODUCT_UNITS) return add_units(p, OTHERS | PRODUCTS, n, text);
+    int units = add_units(p, PRODUCTS, PRODUCT_UNITS, text);
+    return units + add_units(p, OTHERS, n - units, text + units);
 }
 
 /* ---- for people ---- */
