@@ -368,13 +368,14 @@ RTC_NORETURN static void compile_failed(Build *b, const Jobs *j)
     diag_bug(b->d, "%s refuses an emitted kernel, kept as %s:\n%s", b->cc, kept, log);
 }
 
-/* Runs the compiler on the units whose object is NULL, `jobs` at once. */
-static void compile_missing(Build *b, const char *const *text, char **object, size_t *bytes, int n,
-                            int jobs)
+/* Runs the compiler on the units whose object is NULL, `missing` of n. */
+static void compile_missing(Build *b, const CcOptions *o, const char *const *text, char **object,
+                            size_t *bytes, int n, int missing)
 {
     Jobs j = {.n = n, .pid = NEW_N(b->a, pid_t, n), .bad = -1};
-    int next = 0, oldest = 0, running = 0;
+    int next = 0, oldest = 0, running = 0, done = 0, jobs = o->jobs > 0 ? o->jobs : 2;
     diag_defer(b->d, jobs_end, &j);
+    if (o->progress) o->progress(o->progress_ctx, 0, missing);
     while (j.bad < 0 && (next < n || running)) {
         if (next < n && running < jobs) {
             int i = next++;
@@ -393,6 +394,7 @@ static void compile_missing(Build *b, const char *const *text, char **object, si
         if (status == 0)
             object[oldest] = slurp(b->a, temp_path(b->temp, oldest, ".so"), &bytes[oldest]);
         if (!object[oldest]) job_failed(&j, oldest, status, 0);
+        else if (o->progress) o->progress(o->progress_ctx, ++done, missing);
         oldest++;
     }
     if (j.bad >= 0) compile_failed(b, &j);
@@ -432,7 +434,7 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
     }
     if (c.compiled) {
         b.temp = temp_make(d, work, n);
-        compile_missing(&b, text, object, bytes, n, o->jobs > 0 ? o->jobs : 2);
+        compile_missing(&b, o, text, object, bytes, n, c.compiled);
         diag_undefer(d);
         temp_remove(b.temp);
     }

@@ -15,6 +15,9 @@ typedef struct {
     const char *const
         *flags;       /* how to compile, ends with NULL; NULL: as the cpu device's kernels */
     bool keep_images; /* fill CcObjects.image */
+    /* told before and after each unit that the cache doesn't have; may be NULL */
+    void (*progress)(void *ctx, int done, int units);
+    void *progress_ctx;
 } CcOptions;
 
 typedef struct {

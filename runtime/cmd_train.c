@@ -89,19 +89,17 @@ static const char *smaller_batches(void *ctx, Executable *e)
                         (long long)(s->accumulate * parts));
 }
 
-/* Says what takes long, and how long it took. */
+/* Says how long it took. */
 static void compile(Command *c, Session *s, Feed *f, bool validation)
 {
     double start = progress_seconds();
-    bool terminal = progress_begin(stderr, c->quiet, 0, 1, 1).terminal;
-    if (terminal) say(c, "compiling ...");
     feed_compile(f, true);
     if (validation && !stop_asked(c->stop)) feed_compile(f, false);
     const Instance *in = feed_instance(f, s->train);
     ExecStats stats = exec_stats(in);
     say_compiled(c, s->train, in);
     double fixed = 4 * (double)(s->store->param_total * 4 + s->store->state_total * 2);
-    say(c, "%scompiled    in %.1f s%s; memory %s and %s for parameters\n", terminal ? "\r" : "",
+    say(c, "compiled    in %.1f s%s; memory %s and %s for parameters\n",
         progress_seconds() - start, stats.cached ? " (kernels from the cache)" : "",
         bytes_text(c->arena, (double)stats.arena_bytes), bytes_text(c->arena, fixed));
 }

@@ -113,6 +113,21 @@ static void dump_stage(void *ctx, const char *stage, const char *text)
     }
 }
 
+/* How far compiling is, while it is. */
+static void show_compiling(void *ctx, int done, int parts, int kernels)
+{
+    Progress *p = ctx;
+    double now = progress_seconds();
+    if (!parts) p->start = now;
+    if (!parts) progress_say(p, now, "compiling: passes");
+    else if (done < parts)
+        progress_say(p, now, "compiling: %d of %d parts, %d kernels in all, %.0f s", done, parts,
+                     kernels, now - p->start);
+    else progress_clear(p);
+}
+
+static void clear_compiling(void *p) { progress_clear(p); }
+
 SessionOptions command_session(Command *c, const char *file)
 {
     const Options *o = c->options;
@@ -125,6 +140,13 @@ SessionOptions command_session(Command *c, const char *file)
                                  .pipeline = options_text(o, OPTION_pipeline),
                                  .threads = threads < 0 ? 0 : (int)threads,
                                  .cache = command_cache(c)};
+    if (!c->compiling) {
+        c->compiling = NEW(c->arena, Progress);
+        *c->compiling = progress_begin(stderr, c->quiet, 0, 1, 1);
+        command_keep(c, clear_compiling, c->compiling);
+    }
+    s.compile.progress = show_compiling;
+    s.compile.progress_ctx = c->compiling;
     if (dumps.n) {
         s.compile.dump_after = dumps.n > 1 ? "all" : arena_strndup(c->arena, dumps.v[0],
                                                                    strcspn(dumps.v[0], ":"));

@@ -8,6 +8,7 @@
 #include "runtime/feed.h"
 #include "runtime/interrupt.h"
 #include "runtime/options.h"
+#include "runtime/progress.h"
 #include "runtime/rundir.h"
 #include "runtime/session.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     char *const *argv;
     bool quiet, verbose, json;
     VEC(struct Kept) kept;
+    Progress *compiling;             /* of command_session; NULL before it */
 } Command;
 
 /* Each returns the exit status; errors unwind through the Diag. */

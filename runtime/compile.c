@@ -209,6 +209,7 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
                       .device = device,
                       .threads = o->threads > 0 ? o->threads : cpus_here()};
     diag_defer(d, (void (*)(void *))exec_free, e);
+    if (o->progress) o->progress(o->progress_ctx, 0, 0, 0);
     if (o->nabsent) drop_absent(e, p->graph, o);
     e->unit = unit_new(e, o);
     const char *pipeline = o->pipeline           ? o->pipeline
@@ -222,6 +223,7 @@ Executable *exec_compile(Diag *d, Program *p, Store *s, const CompileOptions *o)
     if (e->plan) e->kernels = e->plan->kernels.n;
     if (o->dims) require_room(e, o);
     e->device->prepare(e, o);
+    if (o->progress) o->progress(o->progress_ctx, 1, 1, e->kernels);
     diag_undefer(d);
     e->compile_seconds = seconds_now() - begin;
     return e;

@@ -77,6 +77,17 @@ typedef struct {
 
 /* ---- preparing ---- */
 
+typedef struct {
+    const CompileOptions *o;
+    int kernels;
+} Telling;
+
+static void tell(void *ctx, int done, int units)
+{
+    const Telling *t = ctx;
+    if (done < units) t->o->progress(t->o->progress_ctx, done, units, t->kernels);
+}
+
 static void prepare(Executable *e, const CompileOptions *o)
 {
     Cpu *c = NEW(e->arena, Cpu);
@@ -85,7 +96,9 @@ static void prepare(Executable *e, const CompileOptions *o)
     enum { UNITS = 16 };
     const char *text[UNITS];
     int n = plan_sources(p, UNITS, text);
-    CcOptions cc = {.isa = o->isa, .cache = o->cache, .jobs = e->threads};
+    Telling telling = {o, p->kernels.n};
+    CcOptions cc = {.isa = o->isa, .cache = o->cache, .jobs = e->threads,
+                    .progress = o->progress ? tell : NULL, .progress_ctx = &telling};
     c->objects = cc_compile(e->diag, e->arena, &cc, text, n);
     e->cached = c->objects.compiled == 0;
     c->fn = NEW_N(e->arena, KernelFn, p->kernels.n + 1);

@@ -94,6 +94,10 @@ typedef struct {
     const char *dump_after;
     void (*dump)(void *ctx, const char *stage, const char *text);
     void *dump_ctx;
+    /* told how far it is; may be NULL. parts 0: the passes run; then `done` of the parts that the
+     * compiler is given, which hold the program's kernels; done == parts: all is compiled */
+    void (*progress)(void *ctx, int done, int parts, int kernels);
+    void *progress_ctx;
 } CompileOptions;
 
 /* Consumes p->graph: the passes rewrite it. s gives parameters and states by name, and takes

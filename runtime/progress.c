@@ -1,4 +1,5 @@
 /* progress.c: see progress.h. */
+#include <math.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -73,6 +74,30 @@ void progress_step(Progress *p, double now, int64_t done, const char *fmt, ...)
     }
     fflush(p->out);
     p->shown = now;
+}
+
+void progress_say(Progress *p, double now, const char *fmt, ...)
+{
+    enum { PLAIN_SECONDS = 5 };
+    char line[512];
+    if (p->quiet || (!p->terminal && now - fmax(p->shown, p->start) < PLAIN_SECONDS)) return;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    if (n >= (int)sizeof line) n = (int)sizeof line - 1;
+    if (p->terminal && n >= p->width) n = p->width - 1;
+    fprintf(p->out, p->terminal ? "\r%.*s\x1b[K" : "%.*s\n", n, line);
+    fflush(p->out);
+    p->open = p->terminal;
+    p->shown = now;
+}
+
+void progress_clear(Progress *p)
+{
+    if (p->open) fputs("\r\x1b[K", p->out);
+    fflush(p->out);
+    p->open = false;
 }
 
 void progress_pause(Progress *p)

@@ -27,6 +27,12 @@ Progress progress_begin(FILE *out, bool quiet, int64_t first, int64_t total, int
  * time left are added. `now` is progress_seconds(). */
 void progress_step(Progress *p, double now, int64_t done, const char *fmt, ...) RTC_PRINTF(4, 5);
 
+/* Something that takes long and has no steps is going on: on a terminal a line that is rewritten,
+ * elsewhere a plain one every few seconds. */
+void progress_say(Progress *p, double now, const char *fmt, ...) RTC_PRINTF(3, 4);
+/* It is done: the terminal's line goes away. */
+void progress_clear(Progress *p);
+
 /* Call before anything else is written to the same place: ends the open line. */
 void progress_pause(Progress *p);
 

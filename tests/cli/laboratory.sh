@@ -46,6 +46,11 @@ expect 0 "token" "$rtc" gradcheck "$tiny" --size time=5
 expect 0 "processor" "$rtc" doctor
 expect 0 "root output" "$rtc" opt "$tiny" -p simplify --dump simplify:dump.ir
 exists dump.ir
+# how far compiling is, on a terminal, which then has the result alone
+if command -v script >/dev/null; then
+  expect 0 "compiling: 1 of " script -qec "'$rtc' bench '$tiny' --size time=32 --steps 3 --no-cache" /dev/null
+  grep -qP 'compiling:[^\r]*forward' out && fail "a line of progress stays before the result"
+fi
 # a pipeline that doesn't make what is asked for
 expect 1 "makes no groups" "$rtc" bench "$tiny" -p simplify
 expect 1 "makes no gradients" "$rtc" bench "$tiny" --grad -p simplify,dce,contract,group

@@ -44,12 +44,28 @@ static void plain_lines(void **state)
     fclose(f);
 }
 
+/* What has no steps: a line every five seconds, none for what is done before. */
+static void now_and_then(void **state)
+{
+    (void)state;
+    char text[4096] = "";
+    FILE *f = tmpfile();
+    Progress p = progress_begin(f, false, 0, 1, 1);
+    for (int i = 1; i <= 24; i++) progress_say(&p, p.start + 0.5 * i, "part %d", i);
+    progress_clear(&p);
+    rewind(f);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    assert_string_equal(text, "part 10\npart 20\n");
+    fclose(f);
+}
+
 static void quiet_says_nothing(void **state)
 {
     (void)state;
     FILE *f = tmpfile();
     Progress p = progress_begin(f, true, 10, 100, 25);
     run(&p);
+    progress_say(&p, p.start + 60, "compiling");
     progress_pause(&p);
     assert_int_equal(ftell(f), 0);
     fclose(f);
@@ -127,7 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_lines),
-        cmocka_unit_test(quiet_says_nothing),
+        cmocka_unit_test(now_and_then), cmocka_unit_test(quiet_says_nothing),
         cmocka_unit_test(one_line_on_a_terminal),
         cmocka_unit_test(a_dumb_terminal_gets_plain_lines),
         cmocka_unit_test(durations),
