@@ -67,7 +67,7 @@ declare -A base=(
   [opt.verbose]="opt $tiny -p simplify -o x.ir --stats"
   [bench.size]="bench $tiny --steps 2" [bench.steps]="bench $tiny --size time=8"
   [bench.seed]="bench $work/drawn.rt --size b=1 --steps 2"
-  [gradcheck.size]="gradcheck $tiny" [sample.best]="sample $work/whole --tokens 40"
+  [gradcheck.size]="gradcheck $tiny" [sample.source]="sample $source_dir/tests/runtime/pairs.rt --tokens 3" [sample.best]="sample $work/whole --tokens 40"
   [check.pipeline]="check $tiny -v" [eval.pipeline]="eval $work/whole --data $work/other.txt -v"
   [sample.pipeline]="sample $work/whole --tokens 4 -v" [gradcheck.pipeline]="gradcheck $tiny --size time=5 -v"
   [help.help]="help train"
@@ -75,7 +75,7 @@ declare -A base=(
 declare -A value=(
   [in]="$work/in.st" [params]="$work/params.st" [run.out]=out.st [expect]="$work/wrong.st" [rtol]=0.5 [atol]=2
   [data]="$work/text.txt" [eval.data]="$work/text.txt" [train.out]=run [valid]="$work/other.txt" [train.steps]=2
-  [batch]=2 [time]=8 [accumulate]=2 [save-every]=2 [eval-every]=1 [log-every]=1 [prompt]=line [tokens]=3
+  [batch]=2 [time]=8 [accumulate]=2 [save-every]=2 [eval-every]=1 [log-every]=1 [source]=abc [prompt]=line [tokens]=3
   [temperature]=3 [top-k]=1 [top-p]=0.01 [target]=c [emit.output]=k [from]="$work/tiny.map" [to]="$work/tiny.map"
   [convert.output]=o.st [load]="$work/mine.so" [opt.output]=o.ir [dot]=o.dot [size]=time=32 [bench.steps]=1
   [opt.size]=time=65 [completion]=bash [set]=dim=8 [eval.set]=drop=2 [device]=eval [threads]=9 [seed]=4
