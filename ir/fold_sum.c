@@ -148,8 +148,8 @@ static bool choose(Sum *s, Edge body, int axis, const Ix *c, bool inside)
     return becomes(s, reduce(s, n.space, e));
 }
 
-/* fold_masked, also where the mask is read through a guard with 0 outside: positions don't mind being
- * compared elsewhere. */
+/* fold_masked, also where the mask is read through a guard with 0 outside: positions don't mind
+ * being compared elsewhere. */
 static bool masked(const Sum *s, Edge e, Edge *cond, Edge *x, bool *when)
 {
     if (fold_masked(s->g, s->space, e, cond, x, when)) return true;
@@ -160,10 +160,12 @@ static bool masked(const Sum *s, Edge e, Edge *cond, Edge *x, bool *when)
     int axis;
     const Ix *c;
     Edge inner = edge_comp(g, n->args[0], e.map, s->space);
-    if (!fold_masked(g, s->space, inner, cond, x, when) || !pins_axis(s, *cond, &axis, &c)) return false;
+    if (!fold_masked(g, s->space, inner, cond, x, when) || !pins_axis(s, *cond, &axis, &c))
+        return false;
     if (c->loads) return false;
     for (int i = 0; i < n->attr.guard.n; i++)
-        guards[i] = (Guard){ix_subst(g, n->attr.guard.g[i].ix, e.map, s->space), n->attr.guard.g[i].ext};
+        guards[i] =
+            (Guard){ix_subst(g, n->attr.guard.g[i].ix, e.map, s->space), n->attr.guard.g[i].ext};
     *x = graph_read(g, s->space, guards, n->attr.guard.n, *x, fold_const(g, x->node->dt, 0));
     return true;
 }

@@ -295,8 +295,8 @@ static Edge times(Graph *g, const Space *space, const Edge *part, int n)
     return e;
 }
 
-/* For a product inside a kernel with blocks along `kept`: light code that is read at gathered places
- * is computed there, where the kernel can have it private, not for all places beforehand. */
+/* For a product inside a kernel with blocks along `kept`: light code that is read at gathered
+ * places is computed there, where the kernel can have it private, not for all places beforehand. */
 static Edge gathered(Graph *g, const Space *space, uint64_t kept, Edge e)
 {
     bool loads = false;
@@ -328,8 +328,7 @@ static Edge contract_sum(Contract *ctx, Graph *g, const Node *old, const Edge *a
     Edge body = strip_scale(g, args[0], space, &alpha);
     Sides s;
     if (!find_sides(g, &sum, body, ctx->syms, &s)) return graph_renew(g, old, args);
-    if (ctx->inner.inner[old->id])
-        return inner_sum(g, old, alpha, ctx->inner.kept[old->id], &s);
+    if (ctx->inner.inner[old->id]) return inner_sum(g, old, alpha, ctx->inner.kept[old->id], &s);
     Edge a = operand(g, space, s.part[0], s.n[0]), b = operand(g, space, s.part[1], s.n[1]);
     if (ctx->copy) {
         Misplaced m = ctx->copy[old->id];
@@ -400,7 +399,8 @@ static bool misplaced(Unit *u, const int64_t *syms, const Inner *inner, Misplace
     VEC(Contraction) all = {0};
     for (int i = 0; i < g->nodes.n; i++) {
         Contraction c;
-        if (!inner->inner[i] && contraction_match(g, g->nodes.v[i], syms, &c)) vec_push(u->arena, &all, c);
+        if (!inner->inner[i] && contraction_match(g, g->nodes.v[i], syms, &c))
+            vec_push(u->arena, &all, c);
     }
     if (!all.n) return false;
     qsort(all.v, (size_t)all.n, sizeof *all.v, by_work);

@@ -57,7 +57,8 @@ static void member_votes(Grouper *w, double **votes, const Node *n)
     int keyed = scat_listed(n);
     if (keyed >= 0) { /* positions come from a list; what lies beside them is looped */
         for (int x = 0; x < n->space->n; x++)
-            rows[x] = (int8_t)(x >= n->rank || x == keyed || n->attr.key[keyed]->axes >> x & 1 ? 0 : -1);
+            rows[x] =
+                (int8_t)(x >= n->rank || x == keyed || n->attr.key[keyed]->axes >> x & 1 ? 0 : -1);
         block = rows;
     }
     double elements = space_at(n->space, w->syms);

@@ -17,7 +17,7 @@
 #include "passes/group.h"
 
 enum {
-    SIBLINGS_APART = 64, /* in nodes; further apart, what they read would stay alive longer */
+    SIBLINGS_APART = 64,  /* in nodes; further apart, what they read would stay alive longer */
     ENOUGH_LARGE = 16,    /* of blocks with products inside: each is long work */
     ENOUGH_BLOCKS = 256,  /* keeps every core busy, also where lanes of a vector take several */
     SMALL_WORK = 1 << 15, /* evaluations that one core does in the time of a launch */
@@ -570,8 +570,8 @@ static bool try_merge(Grouper *w, const Candidate *c)
     return true;
 }
 
-/* Clusters with the same blocks (of one of them) that read one cluster (window sums of several gradients) may as well be
- * one kernel: fewer launches. */
+/* Clusters with the same blocks (of one of them) that read one cluster (window sums of several
+ * gradients) may as well be one kernel: fewer launches. */
 static void merge_siblings(Grouper *w, int of)
 {
     const Ints *to = &w->clusters.v[of].to;
@@ -579,7 +579,8 @@ static void merge_siblings(Grouper *w, int of)
         for (int k = i + 1; k < to->n; k++) {
             int a = group_find(w, to->v[i]), b = group_find(w, to->v[k]);
             Pairing p;
-            if (a == b || a == of || b == of || bit(w->reach[a], b) || bit(w->reach[b], a)) continue;
+            if (a == b || a == of || b == of || bit(w->reach[a], b) || bit(w->reach[b], a))
+                continue;
             if (w->clusters.v[a].members.v[0] > w->clusters.v[b].members.v[0]) {
                 int t = a;
                 a = b, b = t;

@@ -11,8 +11,8 @@
 #include "passes/group.h"
 
 enum { LEAST_OPERATIONS = 4 };
-#define MOST_PRIVATE 65536.0  /* bytes of one private light value */
-#define MOST_BLOCK   262144.0 /* bytes that all private values of a block may take */
+#define MOST_PRIVATE 65536.0   /* bytes of one private light value */
+#define MOST_BLOCK   262144.0  /* bytes that all private values of a block may take */
 #define MOST_SCORES  1048576.0 /* ... where products are among them */
 
 typedef struct {

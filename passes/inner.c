@@ -38,7 +38,7 @@ typedef struct {
     const int64_t *syms;
     Ints *users; /* by node id: nodes that read it, rising, each once */
     bool *root;
-    bool *forward; /* an output needs it */
+    bool *forward;  /* an output needs it */
     Contraction *c; /* by node id: sum NULL: no contraction that a kernel could take */
     bool *barrier;  /* contractions for a library */
     bool *reached, *late, *queued; /* of one walk */
@@ -140,7 +140,8 @@ static const Seen *seen_at(const Cone *c, const Node *n)
 static int step_axis(const Cone *c, const Seen *from, int axis, const Node *reader, Edge e)
 {
     int d = from->at[axis], x = d >= 0 ? ix_bare_axis(e.map->ix[d]) : -1;
-    if (x < 0 || !ix_proves_eq(c->f->g, c->score->space->ext[axis], reader->space->ext[x])) return -1;
+    if (x < 0 || !ix_proves_eq(c->f->g, c->score->space->ext[axis], reader->space->ext[x]))
+        return -1;
     return x;
 }
 
@@ -215,11 +216,11 @@ static bool fits(const Finder *f, const Node *score, uint64_t kept)
     const Contraction *c = &f->c[score->id];
     uint64_t out = (1ull << score->rank) - 1, inner = out & ~kept;
     return inner && count_of(f, score, c->batch & kept) >= LEAST_BLOCKS &&
-           4 * count_of(f, score, inner) <= MOST_SCORES &&
-           count_of(f, score, c->k) <= LONGEST_SUM;
+           4 * count_of(f, score, inner) <= MOST_SCORES && count_of(f, score, c->k) <= LONGEST_SUM;
 }
 
-/* Where paths from the score lead: late with a library product on them, or from forward to backward. */
+/* Where paths from the score lead: late with a library product on them, or from forward to
+ * backward. */
 static void spread(Finder *f, const Node *score)
 {
     int n = f->g->nodes.n;

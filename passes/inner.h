@@ -1,7 +1,7 @@
 /* inner.h: which products belong inside kernels, beside what reads them, rather than to a library.
  *
- * Attention's scores s[b,h,n,i,j] = sum over d of q[b,h,n,i,d] k[b,h,n,j,d] are larger than q and k,
- * and whoever reads them reduces i or j and keeps b, h, n. Computed in a block of (b, h, n) they
+ * Attention's scores s[b,h,n,i,j] = sum over d of q[b,h,n,i,d] k[b,h,n,j,d] are larger than q and
+ * k, and whoever reads them reduces i or j and keeps b, h, n. Computed in a block of (b, h, n) they
  * never reach memory (Dao et al. 2022). A library would store them.
  *
  *   score   a contraction whose readers all keep block axes that both operands have too, and
@@ -18,11 +18,11 @@
 
 typedef struct {
     bool *score, *inner; /* by node id */
-    uint64_t *kept;      /* of a score: its axes that every reader keeps; of a reader: the same there */
-    bool *over;          /* light code over a score */
+    uint64_t *kept; /* of a score: its axes that every reader keeps; of a reader: the same there */
+    bool *over;     /* light code over a score */
     /* Scores for their early readers and for their late ones, apart. A reader is late if a path
-     * leads to it from the score through a library product, or if it is of the backward pass and the
-     * score isn't: the two can't share a kernel. */
+     * leads to it from the score through a library product, or if it is of the backward pass and
+     * the score isn't: the two can't share a kernel. */
     int ntwice;
     int *twice;  /* their node ids */
     bool **late; /* by node id, per score of `twice` */

@@ -51,7 +51,8 @@ static int64_t default_size(const Session *s)
     return most < 256 ? most : 256;
 }
 
-/* For the sizes that are timed, with the inputs that it can't do without: masks and the like are left out. */
+/* For the sizes that are timed, with the inputs that it can't do without: masks and the like are
+ * left out. */
 static Executable *compile(Session *s, Mode mode, OptionValues given_sizes)
 {
     int n;
@@ -59,10 +60,14 @@ static Executable *compile(Session *s, Mode mode, OptionValues given_sizes)
     const Graph *g = s->program->graph;
     const char **names = NEW_N(s->arena, const char *, g->syms.n + 1);
     for (int i = 0; i < g->syms.n; i++) names[i] = g->syms.v[i].name;
-    const int64_t *sizes = trial_sizes(s->diag, s->arena, s->program->graph, given_sizes, default_size(s));
+    const int64_t *sizes =
+        trial_sizes(s->diag, s->arena, s->program->graph, given_sizes, default_size(s));
     return session_compile(s, &(SessionCompile){.training = mode == TRAINING,
-                                                .want_grad = mode != FORWARD, .given = given,
-                                                .ngiven = n, .sizes = sizes, .size_names = names,
+                                                .want_grad = mode != FORWARD,
+                                                .given = given,
+                                                .ngiven = n,
+                                                .sizes = sizes,
+                                                .size_names = names,
                                                 .nsizes = g->syms.n});
 }
 
@@ -163,9 +168,11 @@ static json_t *profile(Command *c, Session *s, Executable *e, Instance *in, cons
         Cost cost = {0};
         if (!r->runs) continue;
         if (r->group >= 0) cost = group_cost(u, &u->groups->groups.v[r->group], syms);
-        json_array_append_new(rows, json_pack("{sf sf sf si ss ss si}", "seconds", r->seconds / r->runs, "flops",
-            cost.flops, "bytes", cost.bytes_read + cost.bytes_written, "group", r->group, "what", r->what ? r->what : "", "file",
-            diag_file(c->diag, r->loc), "line", diag_line(c->diag, r->loc, NULL)));
+        json_array_append_new(
+            rows, json_pack("{sf sf sf si ss ss si}", "seconds", r->seconds / r->runs, "flops",
+                            cost.flops, "bytes", cost.bytes_read + cost.bytes_written, "group",
+                            r->group, "what", r->what ? r->what : "", "file",
+                            diag_file(c->diag, r->loc), "line", diag_line(c->diag, r->loc, NULL)));
     }
     return rows;
 }
@@ -177,14 +184,16 @@ static void print_profile(const json_t *rows)
     const json_t *row;
     json_array_foreach(rows, i, row) total += json_real_value(json_object_get(row, "seconds"));
     printf("\n      us     %%  sum %%  GFLOP/s   GB/s  group\n");
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         double t = json_real_value(json_object_get(row, "seconds"));
         seen += t;
-        printf("%8.0f %5.1f  %5.1f %8.1f %6.1f  g%lld %s  %s:%lld\n", 1e6 * t, 100 * t / total, 100 * seen / total,
-               json_real_value(json_object_get(row, "flops")) / t / 1e9,
+        printf("%8.0f %5.1f  %5.1f %8.1f %6.1f  g%lld %s  %s:%lld\n", 1e6 * t, 100 * t / total,
+               100 * seen / total, json_real_value(json_object_get(row, "flops")) / t / 1e9,
                json_real_value(json_object_get(row, "bytes")) / t / 1e9,
                json_integer_value(json_object_get(row, "group")),
-               json_string_value(json_object_get(row, "what")), json_string_value(json_object_get(row, "file")),
+               json_string_value(json_object_get(row, "what")),
+               json_string_value(json_object_get(row, "file")),
                json_integer_value(json_object_get(row, "line")));
     }
 }
@@ -219,8 +228,10 @@ static void print(Command *c, const Measured *m, Mode mode)
     printf("arena          %s, at least %s\n", bytes_text(c->arena, (double)m->stats.arena_bytes),
            bytes_text(c->arena, (double)m->stats.arena_lower));
     printf("compiling      %.2f s cold", m->cold);
-    if (isnan(m->warm)) printf("\n");
-    else printf(", %.2f s from the cache\n", m->warm);
+    if (isnan(m->warm))
+        printf("\n");
+    else
+        printf(", %.2f s from the cache\n", m->warm);
     if (m->profile) print_profile(m->profile);
 }
 

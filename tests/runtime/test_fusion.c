@@ -1,5 +1,6 @@
-/* Attention in many forms (attention.rt): each is fused as its first line says, no scores are stored, and the values
- * and gradients are the evaluator's. The compiler knows none of these programs. */
+/* Attention in many forms (attention.rt): each is fused as its first line says, no scores are
+ * stored, and the values and gradients are the evaluator's. The compiler knows none of these
+ * programs. */
 #include "exec_test.h"
 #include "passes/inner.h"
 
@@ -47,11 +48,12 @@ static void check_groups(const Case *c, Unit *u)
     }
     for (int i = 0; i < u->groups->buffers.n; i++) {
         const Node *n = u->groups->buffers.v[i].node;
-        if (in.score[n->id] || in.over[n->id]) fail_msg("%s: scores are stored (%%%d)", c->name, n->id);
+        if (in.score[n->id] || in.over[n->id])
+            fail_msg("%s: scores are stored (%%%d)", c->name, n->id);
     }
     if (count[PHASE_FORWARD] != c->forward || count[PHASE_BACKWARD] != c->backward)
-        fail_msg("%s: %d and %d kernels with products, not %d and %d", c->name, count[PHASE_FORWARD],
-                 count[PHASE_BACKWARD], c->forward, c->backward);
+        fail_msg("%s: %d and %d kernels with products, not %d and %d", c->name,
+                 count[PHASE_FORWARD], count[PHASE_BACKWARD], c->forward, c->backward);
 }
 
 static void check_case(const Case *c)
