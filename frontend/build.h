@@ -181,6 +181,7 @@ struct Opt {
     bool set;     /* by --set or by the call */
     bool by_user; /* by --set */
     bool read;
+    bool idle; /* read by an instance of which nothing runs */
     Value value, def;
     bool has_def;
     Loc loc;
@@ -195,6 +196,8 @@ struct Inst {         /* a module with options */
     const Stmt *from; /* the `use` statement */
     Loc loc;
     VEC(const Fn *) fns;
+    OptVec reads; /* options that its body reads, which count when it runs: */
+    bool runs;    /* a function of it was called, or a parameter read */
 };
 
 Scope *scope_new(Builder *b, Scope *up);
@@ -319,7 +322,7 @@ struct Builder {
     StrMap loaded;                  /* by real path */
     StrMap items;                   /* module, model and function by name */
     StrMap insts;                   /* by path */
-    VEC(const char *) insts_list;
+    VEC(const char *) insts_list; /* their paths */
     PtrMap ordinals;   /* of call expressions in their function */
     const char *stack; /* where building began */
     Scope *global;
@@ -373,6 +376,8 @@ bool cond_known(Frame *f, const Expr *e, bool *truth,
 const char *expr_text(Builder *b, const Expr *e);
 bool var_read(Frame *f, Var *v, Loc loc, Value *out);
 void opt_read(Builder *b, Opt *o);
+/* At the end: what instances read that run, and what only others do. */
+void count_reads(Builder *b);
 
 /* ---- indices (build_extent.c, build_access.c, build_assign.c) ---- */
 

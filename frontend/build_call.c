@@ -68,6 +68,7 @@ Frame *frame_new(Builder *b, Frame *up, Inst *self, const Fn *fn)
 {
     Frame *f = NEW(b->a, Frame);
     f->b = b, f->up = up, f->self = self, f->fn = fn;
+    if (self && fn) self->runs = true;
     f->outermost = self ? self->scope : b->global;
     f->scope = scope_new(b, f->outermost);
     f->ifs_at_entry = b->ifs.n;

@@ -33,9 +33,31 @@ Inst *inst_make(Builder *b, const Item *module, GivenVec *given, const char *pat
         const Stmt *s = module->module.body.list.v[i];
         if (s->kind == ST_FN) add_method(b, m, s->fn);
     }
+    OptVec *outer = b->capture;
+    b->capture = &m->reads;
     run_block(f, &module->module.body, false);
+    b->capture = outer;
     b->calls--;
     return m;
+}
+
+static void mark_idle(Opt *o)
+{
+    if (o->read || o->idle) return;
+    o->idle = true;
+    for (int i = 0; i < o->deps.n; i++) mark_idle(o->deps.v[i]);
+}
+
+void count_reads(Builder *b)
+{
+    for (int idle = 0; idle < 2; idle++)
+        for (int i = 0; i < b->insts_list.n; i++) {
+            Inst *m = strmap_get(&b->insts, b->insts_list.v[i]);
+            if (m->runs == idle) continue;
+            for (int k = 0; k < m->reads.n; k++)
+                if (idle) mark_idle(m->reads.v[k]);
+                else opt_read(b, m->reads.v[k]);
+        }
 }
 
 /* ---- use ---- */
@@ -256,6 +278,7 @@ static const char *const *dim_names(Builder *b, const IndexVec *dims)
 Value leaf_read(Frame *f, Var *v)
 {
     Builder *b = f->b;
+    v->owner->runs = true;
     if (v->node) return v->value;
     Loc before = b->main->loc;
     b->main->loc = v->loc;

@@ -252,6 +252,7 @@ static void report_options(Builder *b, Inst *m)
                            .doc = o->doc,
                            .set = o->by_user,
                            .fixed = o->fixed,
+                           .idle = o->by_user && !o->read && o->idle,
                            .loc = o->decl->name.loc};
         info.value = value_to_static(b, o->value, o->loc);
         if (has) info.def = value_to_static(b, def, o->decl->value->loc);
@@ -263,7 +264,7 @@ static void check_read(Builder *b, const Inst *m)
 {
     for (int i = 0; i < m->opts.n; i++) {
         const Opt *o = m->opts.v[i];
-        if (!o->by_user || o->read) continue;
+        if (!o->by_user || o->read || o->idle) continue;
         diag_note(b->d, o->decl->name.loc, "the option is declared here");
         user_error(b->d, o->loc, "option `%s` is set, but nothing reads it in this configuration",
                    o->name);
@@ -416,6 +417,7 @@ void build_program(Builder *b)
     graph_dce(b->main);
     build_starts(b);
     read_train(b, m, &sets);
+    count_reads(b);
     if (m) report_options(b, m);
     if (m) check_read(b, m);
 }

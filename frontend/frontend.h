@@ -26,6 +26,7 @@ typedef struct {
     StaticValue def;               /* the default; NONE if there is none */
     bool set;                      /* given by --set */
     bool fixed;                    /* came by `..: m`, and the model itself says what it is */
+    bool idle;                     /* set, but read only by parts of which nothing runs */
     Loc loc;
 } OptionInfo;
 

@@ -110,12 +110,24 @@ static json_t *json_options(const Program *p, Arena *a)
     for (int i = 0; i < p->options.n; i++) {
         const OptionInfo *o = &p->options.v[i];
         if (o->fixed) continue;
-        json_array_append_new(list, json_pack("{ss ss ss ss ss sb}", "name", o->name, "type",
+        json_array_append_new(list, json_pack("{ss ss ss ss ss sb sb}", "name", o->name, "type",
                                               o->type, "value", value_text(a, &o->value), "default",
                                               value_text(a, &o->def), "doc", o->doc ? o->doc : "",
-                                              "set", (int)o->set));
+                                              "set", (int)o->set, "idle", (int)o->idle));
     }
     return list;
+}
+
+/* Parts that don't run here are described all the same: a checkpoint may hold them. */
+static void print_idle(const Command *c, const Program *p)
+{
+    int n = 0;
+    for (int i = 0; i < p->options.n; i++)
+        if (p->options.v[i].idle)
+            printf("%-12soption %s: only parts that don't run here read it\n",
+                   n++ ? "" : "idle", p->options.v[i].name);
+    for (int i = 0; c->verbose && i < p->unread.n; i++)
+        printf("%-12s%s: nothing here reads it\n", n++ ? "" : "idle", p->unread.v[i]);
 }
 
 static json_t *json_reports(const Program *p)
@@ -179,6 +191,7 @@ int cmd_check(Command *c)
         print_stored(c, "parameters", &k.params);
         print_stored(c, "states", &k.states);
         print_reports(c, k.eval);
+        print_idle(c, p);
         if (options_given(c->options, OPTION_options)) print_options(p, c->arena);
     }
     return 0;

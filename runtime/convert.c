@@ -103,6 +103,7 @@ static bool check_kept(Work *w, const StTensor *t, const char *ours, bool whole_
         return false;
     }
     if (whole_name) vec_push(w->a, &w->seen, ours);
+    if (k->idle) return true;
     if (same_shape(k, t) && k->dt == DT_FLOAT && !st_is_float(t->dtype)) {
         misfit(w, "dtype", t->name, t->rank, t->shape,
                arena_printf(w->a, "of %s; the model's has floats", st_dtype_name(t->dtype)));
@@ -149,7 +150,7 @@ static void check_complete(Work *w)
     for (int i = 0; i < w->map->kept.n && w->seen.n; i++) {
         const KeptTensor *k = &w->map->kept.v[i];
         NameList names = {0};
-        if (k->state || was_seen(w, k->name)) continue;
+        if (k->state || k->idle || was_seen(w, k->name)) continue;
         const char *name = k->name, *more = "";
         if (w->from && namemap_theirs(w->map, k->name, &names) && names.n) {
             name = names.v[0];
@@ -181,6 +182,7 @@ void convert_list(const NameMap *m, Str *out)
     int wide = 0, sizes = 0;
     for (int i = 0; i < m->kept.n; i++) {
         const KeptTensor *k = &m->kept.v[i];
+        if (k->idle) continue;
         const char *shape = st_shape_text(m->arena, k->rank, k->shape);
         int n = (int)strlen(k->name), size = (int)strlen(shape);
         if (n > wide) wide = n;
@@ -189,6 +191,7 @@ void convert_list(const NameMap *m, Str *out)
     for (int i = 0; i < m->kept.n; i++) {
         const KeptTensor *k = &m->kept.v[i];
         NameList names = {0};
+        if (k->idle) continue;
         namemap_theirs(m, k->name, &names);
         const char *shape = st_shape_text(m->arena, k->rank, k->shape);
         str_printf(out, "%-*s  %-*s  %s\n", wide, k->name, sizes, shape,

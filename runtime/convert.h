@@ -2,8 +2,9 @@
  *
  * Only names change; dtypes, shapes and bytes stay. What stands before the last `/` of a name
  * (`grad/`, `state/`) is kept, and so are the names of inputs and outputs. A tensor that has many
- * names there is written under all of them; coming back, they must be equal. Tensors without
- * elements that the model doesn't have are left out.
+ * names there is written under all of them; coming back, they must be equal. Tensors of layers that
+ * don't run (Program.unread) are converted as well, unchecked. Tensors without elements that the
+ * model doesn't have are left out.
  */
 #ifndef RTC_RUNTIME_CONVERT_H
 #define RTC_RUNTIME_CONVERT_H

@@ -353,6 +353,17 @@ static void keep(NameMap *m, Graph *g, const Named *v, int n, bool state)
     }
 }
 
+/* Layers that aren't kept: their tensors are in files of the whole model. */
+static void keep_idle(NameMap *m)
+{
+    for (int i = 0; i < m->program->unread.n; i++) {
+        const char *name = m->program->unread.v[i];
+        const char *initted = arena_printf(m->arena, "%s.initted", name);
+        vec_push(m->arena, &m->kept, (KeptTensor){.name = name, .idle = true});
+        vec_push(m->arena, &m->kept, (KeptTensor){.name = initted, .state = true, .idle = true});
+    }
+}
+
 static void keep_initted(NameMap *m, const Graph *g)
 {
     for (int i = 0; i < g->nodes.n; i++) {
@@ -373,6 +384,7 @@ NameMap *namemap_read(Diag *d, Arena *a, const char *path, const Program *p)
     keep(m, p->graph, p->graph->params.v, p->graph->params.n, false);
     keep(m, p->graph, p->graph->states.v, p->graph->states.n, true);
     keep_initted(m, p->graph);
+    keep_idle(m);
     split_lines(&r, path);
     match_blocks(&r);
     for (int i = 0; i < r.lines.n; i = r.lines.v[i].end + 1) {

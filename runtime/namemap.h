@@ -13,6 +13,8 @@
 typedef struct {
     const char *name;
     bool state;
+    bool idle;                       /* of a part that doesn't run: it may be missing, and what
+                                        follows isn't known */
     DType dt;
     int rank;
     int64_t shape[MAX_AXES];
