@@ -11,18 +11,18 @@ typedef struct {
     int forward, backward; /* kernels with products in them */
 } Case;
 
-static Run run_case(const Case *c, const char *device, bool grad)
+static Run run_case(const Case *c, const char *device, Program **owned)
 {
     Run r = {.t = {.d = diag_new()}};
     DIAG_TRY(r.t.d)
     {
         LoadOptions load = {.path = CASES, .model = c->name, .training = true};
-        Program *p = program_load(r.t.d, &load);
+        Program *p = *owned = program_load(r.t.d, &load);
         r.s = store_new(r.t.d, p);
         fill_store(r.s);
         CompileOptions o = {.device = device,
                             .isa = getenv("RTC_TEST_ISA"),
-                            .want_grad = grad,
+                            .want_grad = true,
                             .threads = 2,
                             .cache = {.dir = RTC_BINARY_DIR "/test-cache"}};
         r.e = exec_compile(r.t.d, p, r.s, &o);
@@ -59,13 +59,15 @@ static void check_groups(const Case *c, Unit *u)
 static void check_case(const Case *c)
 {
     How near = {.rtol = 1e-4, .atol = 1e-5};
-    Run want = run_case(c, "eval", true), got = run_case(c, "cpu", true);
+    Program *programs[2];
+    Run want = run_case(c, "eval", &programs[0]), got = run_case(c, "cpu", &programs[1]);
     check_groups(c, exec_unit(got.e));
     assert_true(compare_runs(c->name, &got, &want, &near) >= 3);
     Run *both[] = {&want, &got};
     for (int i = 0; i < 2; i++) {
         exec_free(both[i]->e);
         store_free(both[i]->s);
+        program_free(programs[i]);
         diag_free(both[i]->t.d);
     }
 }
