@@ -104,12 +104,12 @@ static Edge operand(Test *t, const char *name, const char *own, const char *over
     return graph_access(t->g, space(t, over), space(t, shape), x, m, NULL);
 }
 
-static void all_cases(Test *t, const void *arg)
+/* Every *arg-th case. */
+static void every_case(Test *t, const void *arg)
 {
-    (void)arg;
     sizes(t);
     t->g->rules_on = false; /* constants stay inside sums */
-    for (int i = 0; i < COUNT(cases); i++) {
+    for (int i = 0; i < COUNT(cases); i += *(const int *)arg) {
         const Case *c = &cases[i];
         char over[16], name[3][16];
         snprintf(over, sizeof over, "%s%s", c->out, c->red);
@@ -213,11 +213,11 @@ static How how(const char *isa, int threads, int size)
                  .atol = 1e-6};
 }
 
-static void check_texts(const Plan *p)
+static void check_texts(const Plan *p, int every)
 {
-    assert_int_equal(p->steps.n, COUNT(cases));
-    for (int i = 0; i < COUNT(cases); i++) {
-        const char *text = p->kernels.v[p->steps.v[i].kernel].text;
+    assert_int_equal(p->steps.n, (COUNT(cases) + every - 1) / every);
+    for (int i = 0; i < COUNT(cases); i += every) {
+        const char *text = p->kernels.v[p->steps.v[i / every].kernel].text;
         const char *call = strstr(text, "rtc_product(");
         if ((call == NULL) != (cases[i].flags & LOOPS ? true : false))
             fail_msg("case %d is%s a product:\n%s", i, call ? "" : "n't", text);
@@ -228,17 +228,17 @@ static void check_texts(const Plan *p)
     }
 }
 
-static void check_isa(const char *isa)
+static void check_isa(const char *isa, int every)
 {
     for (int size = 0; size < SIZES; size++) {
         char what[64];
         How h = how(isa, 1, size), two = how(isa, 2, size), e = how(isa, 1, size);
         e.device = "eval", e.pipeline = NULL;
-        Run want = run_program(all_cases, NULL, &e), a = run_program(all_cases, NULL, &h),
-            b = run_program(all_cases, NULL, &two);
-        check_texts(exec_plan(a.e));
+        Run want = run_program(every_case, &every, &e), a = run_program(every_case, &every, &h),
+            b = run_program(every_case, &every, &two);
+        check_texts(exec_plan(a.e), every);
         snprintf(what, sizeof what, "%s, size %d, output", isa, size);
-        assert_int_equal(compare_runs(what, &a, &want, &h), COUNT(cases));
+        assert_true(compare_runs(what, &a, &want, &h) >= COUNT(cases) / every);
         compare_runs("2 threads", &b, &a, &(How){.rtol = 0});
         run_done(&want);
         run_done(&a);
@@ -250,10 +250,10 @@ static void values(void **state)
 {
     (void)state;
     static const char *const isas[] = {"avx512", "avx2", "baseline"};
-    bool here = false;
+    int every = 0; /* lesser instruction sets differ in the prelude, not in kernels: few cases do */
     for (int i = 0; i < COUNT(isas); i++) {
-        here |= !strcmp(isas[i], cc_isa_here());
-        if (here) check_isa(isas[i]);
+        every = every ? 7 : !strcmp(isas[i], cc_isa_here());
+        if (every) check_isa(isas[i], every);
     }
 }
 
