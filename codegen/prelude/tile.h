@@ -37,38 +37,18 @@ typedef struct {
 #define RTC_TILE(name, R, N)                                                                       \
     static __attribute__((noinline, unused)) void name(const rtc_matrices *m, int row, int lane)   \
     {                                                                                              \
-        const int64_t *restrict const a_sum = m->a_sum, *restrict const b_sum = m->b_sum;          \
         const float *const b = m->b + lane, *a[R];                                                 \
-        const int sums = m->sums;                                                                  \
         rtc_vector s[R][N];                                                                        \
-        float part[R * N * RTC_VECTOR];                                                            \
-        double total[R * N * RTC_VECTOR];                                                          \
         for (int i = 0; i < R; i++) a[i] = m->a + m->a_row[row + i];                               \
-        if (sums > RTC_CHUNK)                                                                      \
-            for (int l = 0; l < R * N * RTC_VECTOR; l++) total[l] = 0.0;                           \
-        for (int from = 0, to; from == 0 || from < sums; from = to) {                              \
-            to = rtc_least(sums, from + RTC_CHUNK);                                                \
+        for (int i = 0; i < R; i++)                                                                \
+            for (int v = 0; v < N; v++) s[i][v] = (rtc_vector){0};                                 \
+        for (int k = 0; k < m->sums; k++) {                                                        \
+            const float *const bk = b + m->b_sum[k];                                               \
+            const int64_t ak = m->a_sum[k];                                                        \
+            rtc_vector x[N];                                                                       \
+            for (int v = 0; v < N; v++) x[v] = *(const rtc_vector *)(bk + v * RTC_VECTOR);         \
             for (int i = 0; i < R; i++)                                                            \
-                for (int v = 0; v < N; v++) s[i][v] = (rtc_vector){0};                             \
-            for (int k = from; k < to; k++) {                                                      \
-                const float *const bk = b + b_sum[k];                                              \
-                const int64_t ak = a_sum[k];                                                       \
-                rtc_vector x[N];                                                                   \
-                for (int v = 0; v < N; v++) x[v] = *(const rtc_vector *)(bk + v * RTC_VECTOR);     \
-                for (int i = 0; i < R; i++)                                                        \
-                    for (int v = 0; v < N; v++) s[i][v] += a[i][ak] * x[v];                        \
-            }                                                                                      \
-            if (sums <= RTC_CHUNK) break;                                                          \
-            for (int i = 0; i < R; i++)                                                            \
-                for (int v = 0; v < N; v++)                                                        \
-                    *(rtc_vector *)(part + (i * N + v) * RTC_VECTOR) = s[i][v];                    \
-            for (int l = 0; l < R * N * RTC_VECTOR; l++) total[l] += (double)part[l];              \
-        }                                                                                          \
-        if (sums > RTC_CHUNK) {                                                                    \
-            for (int l = 0; l < R * N * RTC_VECTOR; l++) part[l] = (float)total[l];                \
-            for (int i = 0; i < R; i++)                                                            \
-                for (int v = 0; v < N; v++)                                                        \
-                    s[i][v] = *(rtc_vector *)(part + (i * N + v) * RTC_VECTOR);                    \
+                for (int v = 0; v < N; v++) s[i][v] += a[i][ak] * x[v];                            \
         }                                                                                          \
         for (int i = 0; i < R; i++)                                                                \
             for (int v = 0; v < N; v++)                                                            \
@@ -190,49 +170,74 @@ static __attribute__((noinline, unused)) void rtc_spread(float *restrict c, cons
 /* ---- the product ---- */
 
 /* 0, step, 2 * step, ...: n offsets */
-RTC_FN void rtc_steps(int64_t *at, int64_t n, int64_t step)
+static __attribute__((noinline, unused)) void rtc_steps(int64_t *at, int64_t n, int64_t step)
 {
     for (int64_t i = 0; i < n; i++) at[i] = i * step;
 }
 
-/* Row m, lane l of c lies at c[c_row[m] + c_lane[l]], and so on. room: for `sums` rows of b and their
- * offsets, RTC_MOST_LANES wide, or RTC_LEAST_LANES where b_lane is RTC_CONTIGUOUS. */
+/* total = part, or, after the first chunk, total += part; part = total */
+RTC_FN void rtc_add_up(double *restrict total, float *restrict part, int n, int first)
+{
+    for (int i = 0; i < n; i++) {
+        total[i] = first ? (double)part[i] : total[i] + (double)part[i];
+        part[i] = (float)total[i];
+    }
+}
+
+/* c[c_row[i] + c_lane[l]] for up to RTC_MOST_LANES lanes, by way of a piece that is contiguous:
+ * some rows after others, chunks of a long sum in double. m->b has whole vectors of lanes. */
+static __attribute__((noinline, unused)) void rtc_pieces(const rtc_matrices *m, int rows, int lanes,
+                                                         float *c, const int64_t *c_lane)
+{
+    float part[RTC_SOME_ROWS * RTC_MOST_LANES];
+    double total[RTC_SOME_ROWS * RTC_MOST_LANES];
+    int64_t part_row[RTC_SOME_ROWS];
+    const int width = rtc_most(lanes, RTC_VECTOR);
+    for (int i = 0; i < RTC_SOME_ROWS; i++) part_row[i] = i * RTC_MOST_LANES;
+    for (int row = 0, some; row < rows; row += some) {
+        some = rtc_least(rows - row, RTC_SOME_ROWS);
+        for (int from = 0; from < m->sums; from += RTC_CHUNK) {
+            const int sums = rtc_least(m->sums - from, RTC_CHUNK);
+            const rtc_matrices p = {
+                part, m->a,    m->b, part_row, m->a_row + row, m->a_sum + from, m->b_sum + from,
+                sums, m->alpha};
+            rtc_panels(&p, some, width);
+            for (int i = 0; m->sums > RTC_CHUNK && i < some; i++)
+                rtc_add_up(total + part_row[i], part + part_row[i], width, from == 0);
+        }
+        rtc_spread(c, m->c_row + row, some, c_lane, lanes, part);
+    }
+}
+
+/* Row i, lane l of c lies at c[c_row[i] + c_lane[l]], and so on. room: for `sums` rows of b and
+ * their offsets, RTC_MOST_LANES wide, or RTC_LEAST_LANES where b_lane is RTC_CONTIGUOUS. */
 static __attribute__((noinline, unused)) void
 rtc_product(int rows, int sums, int lanes, float alpha, float *c, const int64_t *c_row,
             const int64_t *c_lane, const float *a, const int64_t *a_row, const int64_t *a_sum,
             const float *b, const int64_t *b_sum, const int64_t *b_lane, float *room)
 {
-    static const int64_t first[RTC_LEAST_LANES] = {0, 1, 2,  3,  4,  5,  6,  7,
-                                                   8, 9, 10, 11, 12, 13, 14, 15};
+    const int narrow = lanes < RTC_VECTOR, pieces = c_lane || narrow || sums > RTC_CHUNK;
+    const int width = narrow ? RTC_LEAST_LANES : RTC_MOST_LANES;
     rtc_matrices m = {c, a, b, c_row, a_row, a_sum, b_sum, sums, alpha};
-    if (lanes < RTC_VECTOR) {
-        if (!b_lane) b_lane = first;
-        if (!c_lane) c_lane = first;
-    }
-    if (!b_lane && !c_lane) {
+    int64_t lane[RTC_MOST_LANES], *const step = (int64_t *)(room + sums * width);
+    if (b_lane || narrow) {
+        rtc_steps(step, sums, width);
+        m.b_sum = step;
+    } else if (!pieces) {
         rtc_panels(&m, rows, lanes);
         return;
     }
-    float part[RTC_SOME_ROWS * RTC_MOST_LANES];
-    const int width = lanes < RTC_VECTOR ? RTC_LEAST_LANES : RTC_MOST_LANES;
-    int64_t part_row[RTC_SOME_ROWS], *const step = (int64_t *)(room + sums * width);
-    for (int i = 0; i < RTC_SOME_ROWS; i++) part_row[i] = i * RTC_MOST_LANES;
-    for (int k = 0; b_lane && k < sums; k++) step[k] = k * width;
+    rtc_steps(lane, RTC_MOST_LANES, 1);
     for (int l = 0, n; l < lanes; l += n) {
         n = lanes - l <= RTC_MOST_LANES ? lanes - l : RTC_SOME_LANES;
-        if (b_lane) {
-            rtc_pack(room, width, b, b_sum, sums, b_lane + l, n);
-            m.b = room, m.b_sum = step;
-        } else {
-            m.b = b + l;
+        m.b = b + l, m.c = c + l;
+        if (m.b_sum == step) {
+            m.b = room;
+            rtc_pack(room, width, b_lane ? b : b + l, b_sum, sums, b_lane ? b_lane + l : lane, n);
         }
-        m.c = c + l;
-        if (!c_lane) rtc_panels(&m, rows, n);
-        for (int i = 0, some; c_lane && i < rows; i += some) {
-            some = rtc_least(rows - i, RTC_SOME_ROWS);
-            m.c = part, m.c_row = part_row, m.a_row = a_row + i;
-            rtc_panels(&m, some, rtc_most(n, RTC_VECTOR));
-            rtc_spread(c, c_row + i, some, c_lane + l, n, part);
-        }
+        if (!pieces)
+            rtc_panels(&m, rows, n);
+        else
+            rtc_pieces(&m, rows, n, c_lane ? c : c + l, c_lane ? c_lane + l : lane);
     }
 }
