@@ -50,6 +50,7 @@ typedef struct {
     DType dt;
     int count;       /* index into ints: elements */
     int first, last; /* steps that write it first and read it last; a root's last is the end */
+    bool piece;      /* holds one piece at a time of what a loop cuts */
     bool root;       /* holds the value of a root */
 } PlanBuffer;
 
@@ -75,7 +76,10 @@ typedef struct {
     int nbatch;
     int m, n, k;
     int a_m, a_k, b_k, b_n, c_m, c_n;
-    int a0, b0; /* offsets of the first elements */
+    int a0, b0, c0; /* offsets of the first elements */
+    /* summed over `outer` such products as well, each further by these; -1: one */
+    int outer, a_outer, b_outer;
+    int more; /* not 0: added to what C holds; -1: never */
 } PlanProduct;
 
 typedef enum { STEP_KERNEL, STEP_PRODUCT } StepKind;
@@ -96,11 +100,20 @@ typedef struct {
     int blocks, scratch; /* indices into ints: number of blocks, bytes of scratch per thread */
     double cost; /* scalar operations per block at the hinted sizes, to cut work into pieces */
     PlanProduct product;
+    int loop; /* over pieces, that it is part of, from 1; 0: none */
     int nwhen;
     const StepWhen *when;
     const char *what; /* one line for plan.txt and profiles */
     Loc loc;
 } Step;
+
+/* Steps [first, last] run `pieces` times, as a whole, with the counter's symbol at 1, 2, ... */
+typedef struct {
+    int first, last;
+    int pieces;    /* index into ints */
+    int counter;   /* symbol id */
+    VEC(int) ints; /* those that depend on the counter */
+} PlanLoop;
 
 /* A condition on sizes or values; `flag` is a PB_HOST bool that a host step sets to true where it
  * fails (RANGE, TRUE), or -1 and then ix decides (EQ0, GE0). */
@@ -118,6 +131,7 @@ typedef struct {
     VEC(Step) steps;
     int host_steps; /* the first so many set PB_HOST buffers and run before the checks and
                        everything else */
+    VEC(PlanLoop) loops; /* in order; loop 1 is loops.v[0] */
     VEC(PlanCheck) checks;
     VEC(PlanRoot) roots;
     int library_calls; /* steps that are products */

@@ -42,6 +42,13 @@ typedef struct {
     int8_t axis[MAX_AXES]; /* of the scatter, per axis of space */
 } List;
 
+/* The piece that a loop is at, by its counter. */
+typedef struct {
+    const Ix *counter;   /* from 1 */
+    const Ix *off, *len; /* positions of the axis before it, and in it */
+    const Ix *size;      /* in all but the last, at least len */
+} Piece;
+
 typedef struct {
     Plan *p;
     Unit *u;
@@ -54,6 +61,8 @@ typedef struct {
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
     VEC(List *) lists;
     const Group *group; /* whose step is being made */
+    VEC(const Ix *) starts; /* by plan buffer: elements before the piece that it holds; NULL: none */
+    const Piece *piece;     /* by loop of the grouping */
     VEC(Step) host_steps;
     int known;     /* nodes that the grouping knows */
     bool host_now; /* a host step is being made: groups have stored nothing yet when it runs */
@@ -94,6 +103,7 @@ typedef struct {
     Node *node;
     const int8_t *axis;
     const Ix *stride[MAX_AXES]; /* NULL: a block axis */
+    const Ix *start;            /* elements before the piece that a loop is at; NULL: none */
     const Ix *count, *bytes;    /* 1 + the largest element number of lane 0 */
     int number;                 /* name: s<number> */
     bool scalar;                /* no inner axes, no tile */
@@ -155,10 +165,25 @@ typedef struct {
     const Ix *limit;               /* checks: e is compared with [0, limit) */
     const List *list;              /* a sum over lists; with makes_list: the step that makes them */
     bool makes_list;
+    const Piece *piece;            /* of a loop; NULL: it is in none */
+    int cut;                       /* ... the axis of the node's space that it cuts */
+    const Ix *start;               /* elements before the piece where it goes; NULL: none */
+    const Ix *more; /* sums are added to what is there if this isn't 0; NULL: nothing is there */
 } Work;
 
 void emit_work(Emit *e, const Work *w);
 bool is_keyed(const Work *w, int axis); /* an axis of space that a scatter's key replaces */
+
+/* ---- pieces.c ---- */
+
+/* The loops of the grouping and their counters. */
+void pieces_start(Planner *pl);
+/* w, of a member of that loop, for one piece of the axis `cut` of its node's space. */
+void pieces_cut(Planner *pl, Work *w, int loop, int cut);
+/* Block axis b of a group has the extent of a piece; b < 0: none has. */
+const Space *pieces_block(Planner *pl, const Space *block, int loop, int b);
+/* The plan's loops, once steps are in their order. */
+void pieces_loops(Planner *pl);
 
 /* ---- one member (nest.c) ---- */
 

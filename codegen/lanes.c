@@ -84,7 +84,7 @@ const Ix *store_address(const Emit *e, const Work *w)
     const Ix *at = ix_const(e->g, 0);
     for (int i = 0; i < w->out; i++)
         if (w->stride[i]) at = ix_add(e->g, at, ix_mul(e->g, w->pos->ix[i], w->stride[i]));
-    return at;
+    return w->start ? ix_sub(e->g, at, w->start) : at;
 }
 
 static double axis_cost(Walk *k, int axis)

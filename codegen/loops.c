@@ -50,10 +50,10 @@ static void start_works(Emit *e, const WorkList *wl)
     for (int i = 0; i < wl->n; i++) {
         Work *w = &wl->w[i];
         w->out = w->rank, w->own_axis = w->axis, w->last = -1;
-        w->pos = map_identity(e->g, w->rank);
+        if (!w->pos) w->pos = map_identity(e->g, w->rank);
         if (w->op == OP_scat) start_scat(e, w);
         for (int k = 0; w->axis && k < w->rank; k++)
-            if (w->axis[k] >= 0) w->block_pos[w->axis[k]] = ix_axis(e->g, k);
+            if (w->axis[k] >= 0) w->block_pos[w->axis[k]] = w->pos->ix[k];
     }
 }
 
@@ -74,7 +74,9 @@ static void lay_out_private(Emit *e, const WorkList *wl)
             if (axis < 0 || (k < w->out && k == w->last)) continue;
             if (w->own_axis && w->own_axis[axis] >= 0) continue;
             p.stride[axis] = size, p.scalar = false;
-            size = ix_mul(g, size, w->node->space->ext[axis]);
+            bool cut = w->piece && axis == w->cut;
+            if (cut) p.start = ix_mul(g, w->piece->off, size);
+            size = ix_mul(g, size, cut ? w->piece->size : w->node->space->ext[axis]);
         }
         p.count = ix_add(g, ix_sub(g, size, lanes), ix_const(g, 1));
         p.bytes = ix_scale(g, size, 4);
@@ -83,7 +85,8 @@ static void lay_out_private(Emit *e, const WorkList *wl)
     int k = 0;
     for (int i = 0; i < wl->n; i++)
         if (wl->w[i].buf < 0)
-            wl->w[i].priv = &e->priv.v[k], wl->w[i].stride = e->priv.v[k].stride, k++;
+            wl->w[i].priv = &e->priv.v[k], wl->w[i].stride = e->priv.v[k].stride,
+            wl->w[i].start = e->priv.v[k].start, k++;
 }
 
 /* ---- which block axis is cut into lanes ---- */

@@ -41,7 +41,7 @@ static const Ix *target_at(Nest *n, const Work *w, int skip)
         const Ix *pos = w->key && w->key[i] ? w->key[i] : w->pos->ix[i];
         at = ix_add(g, at, ix_mul(g, pos, w->stride[i]));
     }
-    return at;
+    return w->start ? ix_sub(g, at, w->start) : at;
 }
 
 bool is_keyed(const Work *w, int axis)
@@ -156,6 +156,13 @@ static bool longer_than(const Work *w, int from, int64_t limit)
     return false;
 }
 
+/* What `value` is added to: what is there, if this isn't the first piece; else "". */
+static const char *added_to(Nest *n, const Work *w, const char *target)
+{
+    if (!w->more) return "";
+    return arena_printf(n->e->a, "(%s ? %s : 0) + ", emit_int_arg(n->e, w->more), target);
+}
+
 /* Reduced along the lanes (or with no lane at all): a scalar accumulator. */
 static void reduce_along(Emit *e, const Work *w, int lane)
 {
@@ -188,7 +195,7 @@ static void reduce_along(Emit *e, const Work *w, int lane)
     nest_code(&n, n.depth, "%s", step_text(e, &r, part, v.s));
     Val to = emit_target(&n, w);
     const char *cast = wide ? "(float)" : w->dt != DT_FLOAT && w->op == OP_sum ? "(int)" : "";
-    nest_tail(&n, outer, "%s = %s%s;\n", to.s, cast, acc);
+    nest_tail(&n, outer, "%s = %s%s%s;\n", to.s, added_to(&n, w, to.s), cast, acc);
     nest_close(&n);
 }
 
@@ -253,7 +260,9 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     const char *result = wide ? arena_printf(a, "(float)%s[l]", total)
                          : w->dt != DT_FLOAT && w->op == OP_sum ? arena_printf(a, "(int)%s[l]", acc)
                                                                 : arena_printf(a, "%s[l]", acc);
-    nest_tail(&n, outer, "%s", lanes_text(e, count, arena_printf(a, "%s = %s;", to.s, result)));
+    nest_tail(
+        &n, outer, "%s",
+        lanes_text(e, count, arena_printf(a, "%s = %s%s;", to.s, added_to(&n, w, to.s), result)));
     nest_close(&n);
 }
 

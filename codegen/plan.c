@@ -87,6 +87,7 @@ static int add_buffer(Planner *pl, PlanBuffer b, const Space *shape, const int8_
         size = ix_mul(g, size, shape->ext[axis]);
     }
     vec_push(pl->a, &pl->strides, stride);
+    vec_push(pl->a, &pl->starts, NULL);
     return pl->p->buffers.n - 1;
 }
 
@@ -95,12 +96,24 @@ int plan_add_buffer(Planner *pl, PlanBuffer b, const Space *shape)
     return add_buffer(pl, b, shape, NULL);
 }
 
+/* A buffer for what the loop is at along axis `cut`. */
+static int add_piece(Planner *pl, PlanBuffer b, const Space *shape, const Buffer *from)
+{
+    const Piece *p = &pl->piece[from->loop - 1];
+    const Ix *ext[MAX_AXES];
+    for (int i = 0; i < shape->n; i++) ext[i] = i == from->cut ? p->size : shape->ext[i];
+    b.piece = true;
+    int id = add_buffer(pl, b, space_make(pl->g, shape->n, ext), from->order);
+    pl->starts.v[id] = ix_mul(pl->g, p->off, pl->strides.v[id][from->cut]);
+    return id;
+}
+
 const Ix *plan_address(Planner *pl, int b, const Map *m)
 {
     Graph *g = pl->g;
     const Ix *at = ix_const(g, 0);
     for (int i = 0; i < m->n; i++) at = ix_add(g, at, ix_mul(g, m->ix[i], pl->strides.v[b][i]));
-    return at;
+    return pl->starts.v[b] ? ix_sub(g, at, pl->starts.v[b]) : at;
 }
 
 bool is_light(const Node *n)
@@ -221,8 +234,9 @@ static int new_buffer_of(Planner *pl, Node *n)
     bool known = n->id < pl->known;
     const Space *shape = node_shape(pl->g, n);
     if (known && gr->buffer_of[n->id] >= 0) {
+        const Buffer *from = &gr->buffers.v[gr->buffer_of[n->id]];
         b.cls = PB_TEMP;
-        return add_buffer(pl, b, shape, gr->buffers.v[gr->buffer_of[n->id]].order);
+        return from->loop ? add_piece(pl, b, shape, from) : add_buffer(pl, b, shape, from->order);
     }
     return is_light(n) || !known || !gr->host[n->id] ? -1 : host_node(pl, n);
 }
@@ -253,7 +267,34 @@ static Step product_as_loops(Planner *pl, const Group *gr)
     int8_t *axis = NEW_N(pl->a, int8_t, n->space->n + 1);
     for (int i = 0; i < n->space->n; i++) axis[i] = i < n->rank ? (int8_t)i : -1;
     Work w = work_of(pl, n, axis, plan_buffer_of(pl, n));
-    return loops_step(pl, &(WorkList){1, &w, node_shape(pl->g, n)}, gr->loc);
+    const Space *block = node_shape(pl->g, n);
+    int cut = gr->members.v[0].cut;
+    if (gr->loop) {
+        pieces_cut(pl, &w, gr->loop, cut);
+        block = pieces_block(pl, block, gr->loop, axis[cut]);
+    }
+    return loops_step(pl, &(WorkList){1, &w, block}, gr->loc);
+}
+
+static Step group_as_loops(Planner *pl, const Group *gr)
+{
+    Work *w = NEW_N(pl->a, Work, gr->members.n + 1);
+    int cut_block = -1;
+    for (int i = 0; i < gr->members.n; i++) {
+        const Member *m = &gr->members.v[i];
+        int buf = m->stored ? plan_buffer_of(pl, m->node) : -1;
+        if (m->stored && buf < 0)
+            diag_bug(pl->g->diag, "%%%d is stored, but has no buffer", m->node->id);
+        for (int k = m->node->rank; k < m->node->space->n; k++)
+            if (m->axis[k] >= 0)
+                diag_bug(pl->g->diag, "%%%d reduces over a block axis", m->node->id);
+        w[i] = work_of(pl, m->node, m->axis, buf);
+        if (!gr->loop) continue;
+        pieces_cut(pl, &w[i], gr->loop, m->cut);
+        if (m->axis[m->cut] >= 0) cut_block = m->axis[m->cut];
+    }
+    const Space *block = pieces_block(pl, gr->block, gr->loop, cut_block);
+    return loops_step(pl, &(WorkList){gr->members.n, w, block}, gr->loc);
 }
 
 void plan_step(Planner *pl, const WorkList *wl, const char *what)
@@ -275,20 +316,9 @@ static void add_group(Planner *pl, const Group *gr)
         else
             s = product_as_loops(pl, gr);
     } else {
-        Work *w = NEW_N(pl->a, Work, gr->members.n + 1);
-        for (int i = 0; i < gr->members.n; i++) {
-            const Member *m = &gr->members.v[i];
-            int buf = m->stored ? plan_buffer_of(pl, m->node) : -1;
-            if (m->stored && buf < 0)
-                diag_bug(pl->g->diag, "%%%d is stored, but has no buffer", m->node->id);
-            for (int k = m->node->rank; k < m->node->space->n; k++)
-                if (m->axis[k] >= 0)
-                    diag_bug(pl->g->diag, "%%%d reduces over a block axis", m->node->id);
-            w[i] = work_of(pl, m->node, m->axis, buf);
-        }
-        s = loops_step(pl, &(WorkList){gr->members.n, w, gr->block}, gr->loc);
+        s = group_as_loops(pl, gr);
     }
-    s.group = gr->id, s.phase = gr->phase, s.loc = gr->loc;
+    s.group = gr->id, s.loop = gr->loop, s.phase = gr->phase, s.loc = gr->loc;
     s.what = describe(pl, gr);
     add_when(pl, &s, gr->when.v, gr->when.n);
     vec_push(pl->a, &pl->p->steps, s);
@@ -423,8 +453,10 @@ Plan *plan_make(Unit *u)
     Planner pl = {
         .p = NEW(u->arena, Plan), .u = u, .g = u->graph, .a = u->arena, .known = u->graph->nodes.n};
     if (!u->groups) diag_bug(u->diag, "a plan needs groups");
+    pieces_start(&pl);
     int64_t *hint = NEW_N(u->arena, int64_t, u->graph->syms.n + 1);
-    for (int i = 0; i < u->graph->syms.n; i++)
+    for (int i = 0; i < u->graph->syms.n; i++) hint[i] = 1;
+    for (int i = 0; i < graph_ndims(u->graph); i++)
         hint[i] = u->hint && u->hint[i] ? u->hint[i] : u->hint_default > 0 ? u->hint_default : 1024;
     pl.hint = hint;
     pl.p->unit = u, pl.p->arena = u->arena;
@@ -438,5 +470,6 @@ Plan *plan_make(Unit *u)
     for (int i = 0; i < main.n; i++) vec_push(u->arena, &pl.p->steps, main.v[i]);
     pl.p->host_steps = pl.host_steps.n;
     find_lifetimes(pl.p);
+    pieces_loops(&pl);
     return pl.p;
 }

@@ -75,6 +75,10 @@ static void print_product(const Plan *p, const PlanProduct *pr, Str *out)
     str_add(out, ", ");
     print_size(p, pr->n, out);
     str_add(out, "] over ");
+    if (pr->outer >= 0) {
+        print_size(p, pr->outer, out);
+        str_add(out, " x ");
+    }
     print_size(p, pr->k, out);
     if (pr->alpha != 1) str_printf(out, " * %g", pr->alpha);
 }
@@ -126,6 +130,12 @@ void plan_print(const Plan *p, Str *out)
     }
     str_add(out, "\nsteps\n");
     for (int i = 0; i < p->steps.n; i++) print_step(p, i, out);
+    if (p->loops.n) str_add(out, "\nloops\n");
+    for (int i = 0; i < p->loops.n; i++) {
+        str_printf(out, "      steps %d to %d, pieces ", p->loops.v[i].first, p->loops.v[i].last);
+        print_size(p, p->loops.v[i].pieces, out);
+        str_add(out, "\n");
+    }
     static const char *const kind[] = {"output", "grad", "update", "init"};
     str_add(out, "\nroots\n");
     for (int i = 0; i < p->roots.n; i++)

@@ -224,8 +224,8 @@ static bool best_tile(Emit *e, const Work *w, Tile *best)
     Tile t = {0};
     Edge x, y;
     *best = t;
-    if (w->list || w->op != OP_sum || w->dt != DT_FLOAT || w->limit || w->rank == w->space->n)
-        return false;
+    if (w->list || w->op != OP_sum || w->dt != DT_FLOAT || w->rank == w->space->n) return false;
+    if (w->limit || w->more) return false;
     if (w->buf < 0 && (!w->priv || w->priv->scalar)) return false;
     if (!factors(e, w, &x, &y, &t.scale)) return false;
     if (!read_operand(e, w, x, &t.a) || !read_operand(e, w, y, &t.b)) return false;

@@ -101,7 +101,7 @@ static Val buffer_load(Nest *n, Edge x, int buf, int ctx)
     if (!inside && (clamp || at->loads)) {
         Val k = ix_val(n, at, ctx, true);
         if (clamp) {
-            const char *count = emit_int(e, space_count(e->g, node_shape(e->g, x.node)));
+            const char *count = emit_int(e, e->pl->p->ints.v[e->pl->p->buffers.v[buf].count]);
             return named(n, deeper(k.depth, min_depth), x.node->dt, "%s[rtc_clamp(%s, %s)]",
                          pointer, k.s, count);
         }
@@ -124,7 +124,7 @@ const Ix *private_address(Graph *g, const Private *p, const Map *m)
     const Ix *at = ix_const(g, 0);
     for (int i = 0; i < m->n; i++)
         if (p->stride[i]) at = ix_add(g, at, ix_mul(g, m->ix[i], p->stride[i]));
-    return at;
+    return p->start ? ix_sub(g, at, p->start) : at;
 }
 
 void check_own_block(Graph *g, const Work *w, const Private *p, const Map *m)

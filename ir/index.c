@@ -368,8 +368,15 @@ const Ix *ix_sym(Graph *g, const char *name, Loc loc)
 {
     int id = 0;
     while (id < g->syms.n && strcmp(g->syms.v[id].name, name)) id++;
-    if (id == g->syms.n) vec_push(g->arena, &g->syms, (Symbol){arena_strdup(g->arena, name), loc});
+    if (id == g->syms.n) vec_push(g->arena, &g->syms, (Symbol){arena_strdup(g->arena, name), loc, false});
     return ix_of_atom(g, atom_make(g, (Atom){.kind = AT_SYM, .id = id}));
+}
+
+const Ix *ix_counter(Graph *g, int i)
+{
+    const Ix *e = ix_sym(g, arena_printf(g->arena, "piece %d", i), NO_LOC);
+    g->syms.v[e->t[0].f[0]->id].counter = true;
+    return e;
 }
 
 const Ix *ix_add(Graph *g, const Ix *a, const Ix *b)

@@ -102,6 +102,8 @@ struct Space { uint32_t uid; int n; const Ix *ext[]; };   /* extents: no axes, n
 const Ix *ix_const(Graph *g, int64_t c);
 const Ix *ix_axis(Graph *g, int axis);
 const Ix *ix_sym(Graph *g, const char *name, Loc loc);    /* makes the free dimension on first use */
+/* The i-th counter of a loop over pieces, from 1 (codegen): like a free dimension, but not given from outside. */
+const Ix *ix_counter(Graph *g, int i);
 const Ix *ix_add(Graph *g, const Ix *a, const Ix *b);
 const Ix *ix_sub(Graph *g, const Ix *a, const Ix *b);
 const Ix *ix_scale(Graph *g, const Ix *a, int64_t k);
@@ -223,7 +225,7 @@ typedef struct {
     Loc loc;
 } Check;
 
-typedef struct { const char *name; Loc loc; } Symbol;
+typedef struct { const char *name; Loc loc; bool counter; } Symbol;
 typedef struct {
     const char *name;
     Node *node;
@@ -262,6 +264,14 @@ struct Graph {
     int64_t hits[RW_COUNT];
     struct Tables *tables;   /* interning; graph.c and index.c */
 };
+
+/* How many of the symbols are free dimensions: they come first, then counters of loops. */
+static inline int graph_ndims(const Graph *g)
+{
+    int n = g->syms.n;
+    while (n > 0 && g->syms.v[n - 1].counter) n--;
+    return n;
+}
 
 Graph *graph_new(Diag *d);
 void graph_free(Graph *g);

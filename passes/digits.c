@@ -181,7 +181,8 @@ static Edge digits_node(void *ctx, Graph *g, const Node *old, const Edge *args)
     bool any = false;
     for (int x = 0; x < old->space->n; x++) {
         d[x] = (Divisors){.axis = x};
-        if (ix_is_const(old->space->ext[x]) && may_split(ctx, g, old, args, x))
+        if (ix_is_const(old->space->ext[x]) && may_split(ctx, g, old, args, x) &&
+            !maybe_cut(g, old, old->space->ext[x]))
             node_divisors(old, args, &d[x]);
         if (!usable(&d[x], old->space->ext[x])) d[x].n = 0;
         axes += d[x].n;

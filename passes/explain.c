@@ -144,6 +144,7 @@ static void make_kernels(Unit *u, const int64_t *syms, Explain *x)
         k.blocks = space_at(gr->block, syms);
         k.cost = group_cost(u, gr, syms);
         k.conditional = gr->when.n > 0;
+        k.loop = gr->loop;
         group_lines(&c, gr, &k);
         x->flops += k.cost.flops;
         x->bytes += k.cost.bytes_read + k.cost.bytes_written;
@@ -177,14 +178,25 @@ static int peak_group(const Unit *u, const Extent *e, int n)
     return peak;
 }
 
+/* What there is room for. */
+static const Space *buffer_space(Unit *u, const Buffer *b)
+{
+    const Ix *ext[MAX_AXES];
+    if (!b->loop) return b->node->space;
+    for (int i = 0; i < b->node->rank; i++) ext[i] = b->node->space->ext[i];
+    ext[b->cut] = u->groups->loops.v[b->loop - 1].size;
+    return space_make(u->graph, b->node->rank, ext);
+}
+
 static void make_tensors(Unit *u, const int64_t *syms, Explain *x)
 {
     VEC(Extent) temps = {0};
     for (int i = 0; i < u->groups->buffers.n; i++) {
         const Buffer *b = &u->groups->buffers.v[i];
-        ExplainTensor t = {.cls = b->cls, .bytes = bytes_at(b->node, syms)};
+        ExplainTensor t = {.cls = b->cls};
+        t.bytes = size_at(b->count, syms) * dtype_bytes(b->node->dt);
         t.name = b->name ? b->name : arena_printf(u->arena, "%%%d", b->node->id);
-        t.shape = extents_text(u, b->node->space, b->order, b->node->rank);
+        t.shape = extents_text(u, buffer_space(u, b), b->order, b->node->rank);
         t.line = line_of(u, b->node->loc);
         t.first = b->first, t.last = b->last;
         vec_push(u->arena, &x->stored, t);

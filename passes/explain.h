@@ -21,6 +21,7 @@ typedef struct {
     Cost cost;
     VEC(LineRange) lines; /* merged, sorted */
     bool conditional;     /* may be skipped with a branch */
+    int loop;             /* over pieces, from 1; 0: none */
 } ExplainKernel;
 
 typedef struct {

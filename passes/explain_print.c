@@ -44,6 +44,7 @@ static void print_kernels(const Unit *u, const Explain *x, Str *out)
                    short_number(a, k->cost.bytes_written), k->block);
         if (!k->product) str_printf(out, " %s", k->what);
         if (k->conditional) str_add(out, "  (skipped with a branch)");
+        if (k->loop) str_printf(out, "  (loop %d, piece by piece)", k->loop);
         str_add(out, "\n");
         if (k->lines.n) {
             str_printf(out, "%44s", "");

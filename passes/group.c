@@ -101,6 +101,7 @@ static void loops_instead(Grouper *w, const Node *sum)
     c->product = false;
     for (int x = 0; x < sum->rank; x++) {
         w->block[sum->id][x] = (int8_t)c->nblock;
+        if (x == w->cut[sum->id]) c->cut = (int8_t)c->nblock;
         c->ext[c->nblock++] = sum->space->ext[x];
     }
     w->product[sum->id] = -1;
@@ -207,6 +208,7 @@ static Group make_group(Grouper *w, int cluster, int id)
 {
     const Cluster *c = &w->clusters.v[cluster];
     Group gr = {.kind = c->product ? GROUP_PRODUCT : GROUP_LOOPS, .id = id, .phase = c->phase};
+    gr.loop = c->loop + 1;
     group_members(w, cluster, &gr);
     gr.loc = w->g->nodes.v[c->members.v[c->members.n - 1]]->loc;
     for (int i = 0; i < c->when->n; i++) vec_push(w->a, &gr.when, c->when->w[i]);
@@ -238,12 +240,31 @@ static void explain_apart(Grouper *w, Grouping *out)
     out->napart = apart.n;
 }
 
+/* Loops in order of execution. */
+static void number_loops(Grouper *w, Grouping *out)
+{
+    int *number = NEW_N(w->a, int, w->loops.n + 1);
+    for (int i = 0; i < out->groups.n; i++) {
+        Group *gr = &out->groups.v[i];
+        if (!gr->loop) continue;
+        int *k = &number[gr->loop - 1];
+        if (!*k) {
+            vec_push(w->a, &out->loops, w->loops.v[gr->loop - 1]);
+            *k = out->loops.n;
+            out->loops.v[*k - 1].first = i;
+        }
+        gr->loop = *k;
+        out->loops.v[*k - 1].last = i;
+    }
+}
+
 static void group_unit(Unit *u, bool unfused)
 {
     Grouper *w = grouper_new(u, unfused);
     group_needs(w);
     group_keep(w);
     group_reads(w);
+    group_pieces(w);
     first_layout(w);
     group_merge(w);
     choose_layout(w);
@@ -251,6 +272,7 @@ static void group_unit(Unit *u, bool unfused)
     Ints order = group_order(w);
     for (int i = 0; i < order.n; i++)
         vec_push(u->arena, &out->groups, make_group(w, order.v[i], i));
+    number_loops(w, out);
     out->buffer_of = NEW_N(u->arena, int, u->graph->nodes.n);
     out->host = w->host;
     group_buffers(w, out);

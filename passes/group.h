@@ -3,6 +3,7 @@
  *   group.c          the pass: clusters to groups
  *   group_needs.c    what kernels and the host must compute, when, and in which phase
  *   group_keep.c     which nodes are computed once and kept; what each reads
+ *   group_pieces.c   kept nodes that run in a loop over pieces of an axis
  *   group_merge.c    clusters of kept nodes, merged while their block axes agree
  *   group_order.c    order of execution
  *   group_private.c  light values worth a private array inside a group
@@ -41,6 +42,8 @@ typedef struct {
     bool product;
     bool inner;       /* has a product of its own */
     uint64_t protect; /* block axes that no merge may lose: of scores, and of keys (scat_listed) */
+    int loop;         /* over pieces; -1: none */
+    int8_t cut;       /* block axis that the loop cuts; -1: none */
 } Cluster;
 
 typedef struct {
@@ -62,6 +65,10 @@ typedef struct {
     double *elements;     /* at the hints */
     int *product;         /* of a sum: index into products, or -1 */
 
+    VEC(Pieces) loops; /* groups aren't known yet */
+    int *loop;         /* of a kept node: index into loops, or -1 */
+    int8_t *cut;       /* ... and the axis of its space that is cut */
+
     Inner inner;            /* products that aren't the library's */
     bool *operand;          /* by node id: light, an operand of one of these */
     VEC(Contraction) products;
@@ -79,6 +86,9 @@ static inline bool is_light(const Node *n)
     return (c == CLASS_POINTWISE && n->op != OP_stop) || c == CLASS_READ || n->op == OP_idx ||
            n->op == OP_rand || n->op == OP_const || n->op == OP_fresh;
 }
+static inline bool bit(const uint64_t *set, int i) { return set[i >> 6] >> (i & 63) & 1; }
+static inline void set_bit(uint64_t *set, int i) { set[i >> 6] |= 1ull << (i & 63); }
+
 static inline bool is_stored_leaf(const Node *n)
 {
     return n->op == OP_param || n->op == OP_state || n->op == OP_input;
@@ -93,6 +103,12 @@ void group_keep(Grouper *w);
 void group_reads(Grouper *w);
 /* The kept nodes and leaves under edge e (over `space`) that are read through light nodes. */
 void reads_under(Grouper *w, Edge e, const Space *space, Reads *out);
+
+/* Which kept nodes run in loops over pieces: those of chunk regions. */
+void group_pieces(Grouper *w);
+/* From here on the loop is one: what reads a part of it depends on all of it. Its clusters are
+ * merged. */
+void pieces_close(Grouper *w, int loop);
 
 void group_merge(Grouper *w);
 int group_find(const Grouper *w, int cluster);

@@ -2,7 +2,8 @@
  * group.
  *
  * A node that roots read at its own axes gets the buffer class and the axis order of the first of
- * them; any other root is copied at the end from its temporary, which lives until then.
+ * them; any other root is copied at the end from its temporary, which lives until then. What only
+ * one loop over pieces reads has room for one piece.
  */
 #include "passes/group.h"
 
@@ -14,6 +15,15 @@ static BufferClass leaf_class(const Node *n)
 static BufferClass root_class(RootKind kind)
 {
     return kind == ROOT_GRAD ? BUF_GRAD : kind == ROOT_UPDATE ? BUF_UPDATE : BUF_OUTPUT;
+}
+
+static bool only_its_loop_reads(const Grouper *w, const Node *n)
+{
+    int loop = w->loop[n->id];
+    if (loop < 0 || w->cut[n->id] >= n->rank || w->root[n->id]) return false;
+    for (int i = 0; i < w->readers[n->id].n; i++)
+        if (w->loop[w->readers[n->id].v[i]] != loop) return false;
+    return true;
 }
 
 static Buffer *add_buffer(Grouper *w, Grouping *out, Node *n, int group)
@@ -48,6 +58,41 @@ static void read_last(Grouper *w, Grouping *out, int group, const Node *reader)
     }
 }
 
+/* One piece at a time. */
+static void shrink(Grouper *w, Grouping *out, Buffer *b)
+{
+    const Node *n = b->node;
+    const Ix *ext[MAX_AXES];
+    b->cut = w->cut[n->id];
+    b->loop = out->groups.v[b->first].loop;
+    for (int i = 0; i < n->rank; i++) ext[i] = n->space->ext[i];
+    ext[b->cut] = out->loops.v[b->loop - 1].size;
+    b->count = space_count(w->g, space_make(w->g, n->rank, ext));
+}
+
+/* All that a loop writes or reads, but pieces, lives while it runs: it comes back. */
+static void live_through_loops(Grouping *out)
+{
+    for (int i = 0; i < out->buffers.n; i++) {
+        Buffer *b = &out->buffers.v[i];
+        for (int k = 0; k < out->loops.n && !b->loop; k++) {
+            const Pieces *p = &out->loops.v[k];
+            if (p->first < b->first && b->first <= p->last) b->first = p->first;
+            if (p->first <= b->last && b->last < p->last) b->last = p->last;
+        }
+    }
+}
+
+static void add_members(Grouper *w, Grouping *out, const Group *gr)
+{
+    for (int m = 0; m < gr->members.n; m++) {
+        Node *n = gr->members.v[m].node;
+        if (!gr->members.v[m].stored) continue;
+        Buffer *b = add_buffer(w, out, n, gr->id);
+        if (only_its_loop_reads(w, n)) shrink(w, out, b);
+    }
+}
+
 void group_buffers(Grouper *w, Grouping *out)
 {
     int n = w->g->nodes.n, end = out->groups.n ? out->groups.n - 1 : 0;
@@ -60,12 +105,10 @@ void group_buffers(Grouper *w, Grouping *out)
         b->name = x->attr.leaf.name;
         b->last = end;
     }
-    for (int gi = 0; gi < out->groups.n; gi++)
-        for (int m = 0; m < out->groups.v[gi].members.n; m++)
-            if (out->groups.v[gi].members.v[m].stored)
-                add_buffer(w, out, out->groups.v[gi].members.v[m].node, gi);
+    for (int gi = 0; gi < out->groups.n; gi++) add_members(w, out, &out->groups.v[gi]);
     for (int gi = 0; gi < out->groups.n; gi++)
         for (int m = 0; m < out->groups.v[gi].members.n; m++)
             read_last(w, out, gi, out->groups.v[gi].members.v[m].node);
+    live_through_loops(out);
     claim_roots(w, out, end);
 }

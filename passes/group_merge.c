@@ -36,15 +36,12 @@ int group_find(const Grouper *w, int c)
     return c;
 }
 
-static bool bit(const uint64_t *set, int i) { return set[i >> 6] >> (i & 63) & 1; }
-
-static void set_bit(uint64_t *set, int i) { set[i >> 6] |= 1ull << (i & 63); }
-
 /* ---- clusters of one node ---- */
 
 static void new_cluster(Grouper *w, const Node *n)
 {
     Cluster c = {.phase = w->phase[n->id], .when = w->when[n->id]};
+    c.loop = w->loop[n->id], c.cut = NONE;
     c.product = w->product[n->id] >= 0;
     c.inner = w->inner.inner[n->id];
     vec_push(w->a, &c.members, n->id);
@@ -53,6 +50,7 @@ static void new_cluster(Grouper *w, const Node *n)
         block[i] = NONE;
         if (c.product || !may_be_block(n, i)) continue;
         block[i] = (int8_t)c.nblock;
+        if (i == w->cut[n->id]) c.cut = block[i];
         bool keep = w->inner.kept[n->id] >> i & 1 || i == scat_listed(n);
         if (!w->unfused && keep) c.protect |= 1ull << c.nblock;
         c.ext[c.nblock++] = n->space->ext[i];
@@ -178,10 +176,11 @@ static void pair_rest(Grouper *w, int a, int b, Pairing *p)
             }
 }
 
-/* The shared block axes; two of a that meet one of b can't both be kept. */
+/* The shared block axes; two of a that meet one of b can't both be kept, nor can an axis that a
+ * loop cuts in only one of the two. */
 static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
 {
-    const Cluster *ca = &w->clusters.v[a];
+    const Cluster *ca = &w->clusters.v[a], *cb = &w->clusters.v[b];
     p->edges = p->table = false;
     memset(p->with, UNSEEN, sizeof p->with);
     pair_edges(w, a, b, p);
@@ -192,7 +191,8 @@ static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
     double blocks = 1;
     uint64_t taken = 0;
     for (int i = 0; i < ca->nblock; i++) {
-        if (p->with[i] < 0 || taken >> p->with[i] & 1) p->with[i] = NONE;
+        bool cut_alike = (i == ca->cut) == (p->with[i] == cb->cut);
+        if (p->with[i] < 0 || taken >> p->with[i] & 1 || !cut_alike) p->with[i] = NONE;
         if (p->with[i] < 0) continue;
         taken |= 1ull << p->with[i];
         blocks *= size_at(ca->ext[i], w->syms);
@@ -247,6 +247,7 @@ static const char *different_times(const Cluster *a, const Cluster *b)
     if (a->product && b->product) return "two library products";
     if (b->product) return "an operand of a library product is stored";
     if (a->product) return "the result of a library product is stored";
+    if (a->loop != b->loop) return "only one of the two runs in this loop over pieces";
     if (a->phase != b->phase)
         return b->phase == PHASE_BACKWARD ? "forward and backward: stored in between"
                                           : "different phases of the step";
@@ -375,6 +376,7 @@ static void merge(Grouper *w, int a, int b, const Pairing *p)
         if (cb->protect >> i & 1) protect |= 1ull << to_b[i];
     }
     ca->protect = protect;
+    ca->cut = ca->cut >= 0 ? to_a[ca->cut] : NONE;
     ca->nblock = n;
     ca->inner |= cb->inner;
     sorted_union(w, &ca->members, &cb->members);
@@ -572,7 +574,7 @@ static bool try_merge(Grouper *w, const Candidate *c)
 
 /* Clusters with the same blocks (of one of them) that read one cluster (window sums of several
  * gradients) may as well be one kernel: fewer launches. */
-static void merge_siblings(Grouper *w, int of)
+static void merge_siblings(Grouper *w, int of, bool in_loops)
 {
     const Ints *to = &w->clusters.v[of].to;
     for (int i = 0; i < to->n; i++)
@@ -581,6 +583,7 @@ static void merge_siblings(Grouper *w, int of)
             Pairing p;
             if (a == b || a == of || b == of || bit(w->reach[a], b) || bit(w->reach[b], a))
                 continue;
+            if ((w->clusters.v[a].loop >= 0) != in_loops) continue;
             if (w->clusters.v[a].members.v[0] > w->clusters.v[b].members.v[0]) {
                 int t = a;
                 a = b, b = t;
@@ -594,6 +597,18 @@ static void merge_siblings(Grouper *w, int of)
         }
 }
 
+static void merge_candidates(Grouper *w, const Candidates *all, bool in_loops)
+{
+    bool merged = true;
+    for (int round = 0; merged && round < MOST_ROUNDS; round++) {
+        merged = false;
+        for (int i = 0; i < all->n; i++)
+            if ((w->loop[all->v[i].a] >= 0) == in_loops) merged |= try_merge(w, &all->v[i]);
+    }
+    for (int i = 0; i < w->clusters.n; i++)
+        if (group_find(w, i) == i && !w->clusters.v[i].product) merge_siblings(w, i, in_loops);
+}
+
 void group_merge(Grouper *w)
 {
     for (int i = 0; i < w->g->nodes.n; i++)
@@ -603,11 +618,7 @@ void group_merge(Grouper *w)
     Candidates all = {0};
     for (int i = 0; i < w->g->nodes.n; i++) add_candidates(w, i, &all);
     if (all.n) qsort(all.v, (size_t)all.n, sizeof *all.v, by_gain);
-    bool merged = true;
-    for (int round = 0; merged && round < MOST_ROUNDS; round++) {
-        merged = false;
-        for (int i = 0; i < all.n; i++) merged |= try_merge(w, &all.v[i]);
-    }
-    for (int i = 0; i < w->clusters.n; i++)
-        if (group_find(w, i) == i && !w->clusters.v[i].product) merge_siblings(w, i);
+    merge_candidates(w, &all, true);
+    for (int i = 0; i < w->loops.n; i++) pieces_close(w, i);
+    merge_candidates(w, &all, false);
 }

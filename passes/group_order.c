@@ -4,20 +4,18 @@
  * follow one another as written and a gradient is used soon after it is made. Groups that only
  * recompute (replay), or that prepare forward values for the backward pass, run just before their
  * first reader: until then, what they compute needs no memory. But not if what they read would take
- * more while they wait: a gradient of a weight runs when it can.
+ * more while they wait: a gradient of a weight runs when it can. A loop over pieces is a *unit*:
+ * its groups run one after another.
  */
 #include "passes/group.h"
 
 typedef struct {
     double key;
-    int cluster;
+    int unit;
 } Ready;
 typedef VEC(Ready) Heap;
 
-static bool before(Ready a, Ready b)
-{
-    return a.key != b.key ? a.key < b.key : a.cluster < b.cluster;
-}
+static bool before(Ready a, Ready b) { return a.key != b.key ? a.key < b.key : a.unit < b.unit; }
 
 static void heap_push(Arena *a, Heap *h, Ready r)
 {
@@ -50,6 +48,7 @@ static Ready heap_pop(Heap *h)
 static bool can_wait(const Grouper *w, int cluster)
 {
     const Cluster *c = &w->clusters.v[cluster];
+    if (c->loop >= 0) return false;
     bool replays = true, early = c->phase == PHASE_FORWARD;
     for (int i = 0; i < c->members.n; i++)
         if (!w->g->nodes.v[c->members.v[i]]->replay) replays = false;
@@ -60,45 +59,90 @@ static bool can_wait(const Grouper *w, int cluster)
     return replays || !early;
 }
 
+/* A unit is a leading cluster that no loop has, or the number of clusters and that of a loop. */
 typedef struct {
     Grouper *w;
-    double *key;
-    int *waits; /* clusters it reads that haven't run */
-    Ints *to;   /* leaders that read it, once each */
+    double *key; /* by cluster */
+    int units;
+    Ints *in;   /* by unit: its leading clusters */
+    int *waits; /* units it reads */
+    Ints *to;   /* units that read it, once each */
 } Order_;
 
-static void link_leaders(Order_ *o)
+static int unit_of(const Grouper *w, int cluster)
+{
+    int c = group_find(w, cluster), loop = w->clusters.v[c].loop;
+    return loop >= 0 ? w->clusters.n + loop : c;
+}
+
+static void link_units(Order_ *o)
 {
     Grouper *w = o->w;
-    int *seen = NEW_N(w->a, int, w->clusters.n);
-    for (int i = 0; i < w->clusters.n; i++) {
-        const Cluster *c = &w->clusters.v[i];
-        if (group_find(w, i) != i) continue;
-        for (int k = 0; k < c->from.n; k++) {
-            int from = group_find(w, c->from.v[k]);
-            if (from == i || seen[from] == i + 1) continue;
-            seen[from] = i + 1;
-            o->waits[i]++;
-            vec_push(w->a, &o->to[from], i);
+    int *seen = NEW_N(w->a, int, o->units);
+    for (int i = 0; i < w->clusters.n; i++)
+        if (w->leader[i] == i) vec_push(w->a, &o->in[unit_of(w, i)], i);
+    for (int u = 0; u < o->units; u++)
+        for (int i = 0; i < o->in[u].n; i++) {
+            const Cluster *c = &w->clusters.v[o->in[u].v[i]];
+            for (int k = 0; k < c->from.n; k++) {
+                int from = unit_of(w, c->from.v[k]);
+                if (from == u || seen[from] == u + 1) continue;
+                seen[from] = u + 1;
+                o->waits[u]++;
+                vec_push(w->a, &o->to[from], u);
+            }
         }
+}
+
+static double unit_key(const Order_ *o, int unit)
+{
+    double key = o->key[o->in[unit].v[0]];
+    for (int i = 1; i < o->in[unit].n; i++)
+        if (o->key[o->in[unit].v[i]] > key) key = o->key[o->in[unit].v[i]];
+    return key;
+}
+
+static bool reads_any(const Grouper *w, int cluster, const Ints *of)
+{
+    const Cluster *c = &w->clusters.v[cluster];
+    for (int k = 0; k < c->from.n; k++)
+        for (int i = 0; i < of->n; i++)
+            if (of->v[i] != cluster && group_find(w, c->from.v[k]) == of->v[i]) return true;
+    return false;
+}
+
+/* A loop's clusters: always the one of least key that reads none of those left. */
+static void run_unit(const Order_ *o, int unit, Ints *order)
+{
+    Ints left = {0};
+    for (int i = 0; i < o->in[unit].n; i++) vec_push(o->w->a, &left, o->in[unit].v[i]);
+    while (left.n) {
+        int next = -1;
+        for (int i = 0; i < left.n; i++)
+            if (!reads_any(o->w, left.v[i], &left) &&
+                (next < 0 || o->key[left.v[i]] < o->key[left.v[next]]))
+                next = i;
+        if (next < 0) diag_bug(o->w->u->diag, "the groups of a loop read each other in a circle");
+        vec_push(o->w->a, order, left.v[next]);
+        left.v[next] = vec_pop(&left);
     }
 }
 
-/* Runs clusters by rising key; false keys of replays are fixed in a second run. */
+/* Runs units by rising key; false keys of replays are fixed in a second run. */
 static Ints run(Order_ *o)
 {
     Grouper *w = o->w;
     Ints order = {0};
     Heap ready = {0};
-    int *waits = arena_copy(w->a, o->waits, sizeof(int) * (size_t)w->clusters.n);
-    for (int i = 0; i < w->clusters.n; i++)
-        if (w->leader[i] == i && !waits[i]) heap_push(w->a, &ready, (Ready){o->key[i], i});
+    int *waits = arena_copy(w->a, o->waits, sizeof(int) * (size_t)o->units);
+    for (int u = 0; u < o->units; u++)
+        if (o->in[u].n && !waits[u]) heap_push(w->a, &ready, (Ready){unit_key(o, u), u});
     while (ready.n) {
-        int c = heap_pop(&ready).cluster;
-        vec_push(w->a, &order, c);
-        for (int k = 0; k < o->to[c].n; k++) {
-            int t = o->to[c].v[k];
-            if (--waits[t] == 0) heap_push(w->a, &ready, (Ready){o->key[t], t});
+        int u = heap_pop(&ready).unit;
+        run_unit(o, u, &order);
+        for (int k = 0; k < o->to[u].n; k++) {
+            int t = o->to[u].v[k];
+            if (--waits[t] == 0) heap_push(w->a, &ready, (Ready){unit_key(o, t), t});
         }
     }
     return order;
@@ -166,9 +210,12 @@ static double spent(const Order_ *o, int cluster, double then)
 
 Ints group_order(Grouper *w)
 {
-    int n = w->clusters.n;
-    Order_ o = {w, NEW_N(w->a, double, n), NEW_N(w->a, int, n), NEW_N(w->a, Ints, n)};
-    link_leaders(&o);
+    int n = w->clusters.n, units = n + w->loops.n;
+    Order_ o = {.w = w, .key = NEW_N(w->a, double, n), .units = units};
+    o.in = NEW_N(w->a, Ints, units);
+    o.waits = NEW_N(w->a, int, units);
+    o.to = NEW_N(w->a, Ints, units);
+    link_units(&o);
     bool any = false;
     for (int i = 0; i < n; i++) {
         const Ints *m = &w->clusters.v[i].members;
@@ -181,9 +228,9 @@ Ints group_order(Grouper *w)
     for (int i = order.n - 1; i >= 0; i--) {
         int c = order.v[i];
         if (!can_wait(w, c) || !o.to[c].n) continue;
-        double first = o.key[o.to[c].v[0]];
+        double first = unit_key(&o, o.to[c].v[0]);
         for (int k = 1; k < o.to[c].n; k++)
-            if (o.key[o.to[c].v[k]] < first) first = o.key[o.to[c].v[k]];
+            if (unit_key(&o, o.to[c].v[k]) < first) first = unit_key(&o, o.to[c].v[k]);
         first -= 0.5;
         if (first > o.key[c] && saved(&o, c, first) > spent(&o, c, first)) o.key[c] = first;
     }

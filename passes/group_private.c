@@ -18,6 +18,7 @@ enum { LEAST_OPERATIONS = 4 };
 typedef struct {
     const Node *reader;  /* kept member, or light value made private */
     const int8_t *block; /* per axis of the reader's space: block axis, or -1 */
+    int cut;             /* the axis of the reader's space that a loop cuts; -1: none */
     const Map *map;
 } Use;
 
@@ -25,6 +26,7 @@ typedef struct {
     Node *node;
     VEC(Use) uses;
     int8_t *block;     /* made private: per axis; else NULL */
+    int cut;           /* ... and the axis that a loop cuts */
     double operations; /* of one evaluation, light values below included unless private */
 } Light;
 
@@ -34,6 +36,7 @@ typedef struct {
     VEC(Light) lights; /* by rising id */
     const Node *reader;
     const int8_t *block;
+    int cut;
     const Map *map; /* of the node being expanded over the reader's space; NULL: it is the reader */
 } Private;
 
@@ -75,7 +78,7 @@ static void add_use(void *ctx, Edge e, bool as_index)
     Light *l = light_of(p, e.node);
     for (int i = 0; i < l->uses.n; i++)
         if (l->uses.v[i].reader == p->reader && l->uses.v[i].map == map) return;
-    vec_push(w->a, &l->uses, (Use){p->reader, p->block, map});
+    vec_push(w->a, &l->uses, (Use){p->reader, p->block, p->cut, map});
 }
 
 /* ---- is it the same value for all readers of a block? ---- */
@@ -120,6 +123,29 @@ static bool reads_own_block(Private *p, const Node *n, const int8_t *block)
         }
     }
     return true;
+}
+
+/* Where a loop runs over pieces, the axis of n that is the one it cuts, for all uses and in what n
+ * reads of the loop; -1 if there is none. */
+static int cut_axis(Private *p, const Light *l, int loop)
+{
+    Grouper *w = p->w;
+    Reads under = {0};
+    int cut = -1;
+    for (int d = 0; d < l->node->rank && cut < 0; d++) {
+        bool all = true;
+        for (int u = 0; u < l->uses.n && all; u++) {
+            int x = ix_bare_axis(l->uses.v[u].map->ix[d]);
+            all = x >= 0 && x == l->uses.v[u].cut;
+        }
+        if (all) cut = d;
+    }
+    reads_under(w, edge_identity(w->g, l->node), l->node->space, &under);
+    for (int i = 0; i < under.n && cut >= 0; i++) {
+        int id = under.v[i].node->id, from = w->loop[id] == loop ? w->cut[id] : -1;
+        if (from >= 0 && ix_bare_axis(under.v[i].map->ix[from]) != cut) cut = -1;
+    }
+    return cut;
 }
 
 double private_bytes(const Grouper *w, const Node *n, const int8_t *block)
@@ -186,6 +212,9 @@ static void decide(Private *p, int at)
     int8_t *block = block_axes(p, l);
     if (!block) return;
     if (private_bytes(w, l->node, block) > (operand ? MOST_SCORES : MOST_PRIVATE)) return;
+    int loop = w->clusters.v[p->cluster].loop;
+    l->cut = loop >= 0 ? cut_axis(p, l, loop) : -1;
+    if (loop >= 0 && l->cut < 0) return;
     if (reads_own_block(p, l->node, block)) l->block = block;
 }
 
@@ -195,6 +224,7 @@ static void expand(Private *p, int at)
     if (l.block) {
         p->reader = l.node;
         p->block = l.block;
+        p->cut = l.cut;
         p->map = NULL;
         device_reads(l.node, add_use, p);
         return;
@@ -202,6 +232,7 @@ static void expand(Private *p, int at)
     for (int i = 0; i < l.uses.n; i++) {
         p->reader = l.uses.v[i].reader;
         p->block = l.uses.v[i].block;
+        p->cut = l.uses.v[i].cut;
         p->map = l.uses.v[i].map;
         device_reads(l.node, add_use, p);
     }
@@ -237,9 +268,9 @@ static bool read_outside(const Grouper *w, int id, int cluster)
     return false;
 }
 
-static Member member(const Node *n, const int8_t *block, bool stored)
+static Member member(const Node *n, const int8_t *block, int cut, bool stored)
 {
-    Member m = {.node = (Node *)n, .stored = stored};
+    Member m = {.node = (Node *)n, .stored = stored, .cut = (int8_t)cut};
     memset(m.axis, -1, sizeof m.axis);
     for (int i = 0; i < n->space->n; i++) m.axis[i] = block[i];
     return m;
@@ -272,7 +303,7 @@ static void insert_lights(const Private *p, Group *out)
     for (int i = 0; i < p->lights.n; i++) {
         const Light *l = &p->lights.v[i];
         if (!l->block) continue;
-        Member m = member(l->node, l->block, false);
+        Member m = member(l->node, l->block, l->cut, false);
         vec_push(w->a, &out->members, m);
         for (int k = out->members.n - 1; k > 0 && out->members.v[k - 1].node->id > l->node->id;
              k--) {
@@ -288,7 +319,8 @@ void group_members(Grouper *w, int cluster, Group *out)
     for (int i = 0; i < c->members.n; i++) {
         int id = c->members.v[i];
         bool stored = c->product || w->unfused || read_outside(w, id, cluster);
-        vec_push(w->a, &out->members, member(w->g->nodes.v[id], w->block[id], stored));
+        Member m = member(w->g->nodes.v[id], w->block[id], w->cut[id], stored);
+        vec_push(w->a, &out->members, m);
     }
     if (c->product || w->unfused) return;
     double room = spill(w, c->inner, out);
@@ -296,6 +328,7 @@ void group_members(Grouper *w, int cluster, Group *out)
     for (int i = 0; i < c->members.n; i++) {
         p.reader = w->g->nodes.v[c->members.v[i]];
         p.block = w->block[p.reader->id];
+        p.cut = w->cut[p.reader->id];
         device_reads(p.reader, add_use, &p);
     }
     add_lights(&p, &room);

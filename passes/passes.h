@@ -22,6 +22,7 @@ typedef struct {
     Node *node;
     bool stored;              /* leaves the group: has a Buffer. Otherwise private to a block: one value per inner out position */
     int8_t axis[MAX_AXES];    /* per axis of the node's space: the block axis it is, or -1: looped inside the block */
+    int8_t cut;               /* in a loop over pieces: the axis of the node's space that is cut */
 } Member;
 
 /* sum over k of a[batch,m,k] * b[batch,k,n] * alpha, for a library. Operands are stored nodes (or params, inputs, states)
@@ -46,8 +47,19 @@ typedef struct {
     VEC(Member) members;      /* in order of computation */
     Product product;          /* PRODUCT */
     VEC(When) when;           /* all must hold */
+    int loop;                 /* over pieces, that it is part of, from 1; 0: none */
     Loc loc;
 } Group;
+
+/* Groups [first, last] run one after another for the positions [0, size) of an axis, then all of them for
+ * [size, 2 size), and so on up to extent; the last piece may be short. A member has the axis as its `cut`: as an
+ * out axis, then its values at these positions are computed and nothing else is read of values with a cut that
+ * the loop computes; or as a reduced axis of a sum, then each piece is added to what is there, and
+ * nothing in the loop reads the value. */
+typedef struct {
+    int first, last;
+    const Ix *extent, *size;
+} Pieces;
 
 typedef enum { BUF_PARAM, BUF_STATE, BUF_INPUT, BUF_OUTPUT, BUF_GRAD, BUF_UPDATE, BUF_TEMP } BufferClass;
 
@@ -60,11 +72,14 @@ typedef struct {
     int8_t order[MAX_AXES];
     const Ix *count;          /* elements */
     int first, last;          /* groups that write it first and read it last (TEMP) */
+    int loop;                 /* 0: holds all of the value; else one piece at a time of this loop ... */
+    int8_t cut;               /* ... along this axis of the node */
 } Buffer;
 
 typedef struct {
     VEC(Group) groups;
     VEC(Buffer) buffers;
+    VEC(Pieces) loops;        /* in order of execution; loop 1 is loops.v[0] */
     int *buffer_of;           /* by node id: buffer, or -1 */
     bool *host;               /* by node id: evaluated on the host before launch (conditions, and what they need) */
     /* every producer and consumer that stayed apart, and why (explain) */

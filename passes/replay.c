@@ -1,9 +1,9 @@
-/* replay.c: values inside checkpoint and reversible regions, for backward.
+/* replay.c: values inside checkpoint, chunk and reversible regions, for backward.
  *
  * A rule for a node in such a region doesn't read the region's float nodes, which would keep them
  * alive from forward to backward. It reads replays:
  *
- * - Checkpoint: clones of what it needs, computed again from values outside the region.
+ * - Checkpoint, and chunk: clones of what it needs, computed again from values outside the region.
  * - Reversible: a stream's value before a step is its value after it, minus a clone of the step's
  *   delta, so that only the streams' last values are kept. The clone is made of other streams'
  *   values, which the steps after it have reconstructed.
@@ -18,7 +18,7 @@
  */
 #include "passes/walk.h"
 
-/* One checkpoint or reversible region during the walk. */
+/* One checkpoint, chunk or reversible region during the walk. */
 typedef struct Scope {
     struct Scope *up; /* the next one around it */
     int region;
@@ -94,8 +94,9 @@ Replay *replay_new(Graph *g)
         if (g->nodes.v[i]->replay > replay) replay = g->nodes.v[i]->replay;
     for (int i = 1; i < g->regions.n; i++) { /* parents come first */
         const Region *q = &g->regions.v[i];
-        bool replayed = q->kind == REGION_CHECKPOINT || q->kind == REGION_REVERSIBLE;
         Scope *up = r->scope[q->parent];
+        bool replayed = q->kind == REGION_CHECKPOINT || q->kind == REGION_REVERSIBLE ||
+                        (q->kind == REGION_CHUNK && !up); /* else what is around it replays it */
         r->scope[i] = replayed ? new_scope(r, i, up, ++replay) : up;
         r->chunk[i] = q->kind == REGION_CHUNK ? i : r->chunk[q->parent];
         if (q->kind != REGION_STEP || !invertible(q)) continue;

@@ -5,10 +5,11 @@ enum { HINT_UNSAID = 1024 };
 
 const int64_t *hint_syms(const Unit *u)
 {
-    int n = u->graph->syms.n;
+    int n = u->graph->syms.n, dims = graph_ndims(u->graph);
     int64_t *syms = NEW_N(u->arena, int64_t, n + 1);
     int64_t usual = u->hint_default > 0 ? u->hint_default : HINT_UNSAID;
-    for (int i = 0; i < n; i++) syms[i] = u->hint && u->hint[i] > 0 ? u->hint[i] : usual;
+    for (int i = 0; i < n; i++) syms[i] = 1;
+    for (int i = 0; i < dims; i++) syms[i] = u->hint && u->hint[i] > 0 ? u->hint[i] : usual;
     return syms;
 }
 
@@ -36,4 +37,17 @@ double elements_at(const Node *n, const int64_t *syms)
 double bytes_at(const Node *n, const int64_t *syms)
 {
     return elements_at(n, syms) * dtype_bytes(n->dt);
+}
+
+int chunk_around(const Graph *g, int region)
+{
+    while (region && g->regions.v[region].kind != REGION_CHUNK)
+        region = g->regions.v[region].parent;
+    return region;
+}
+
+bool maybe_cut(Graph *g, const Node *n, const Ix *ext)
+{
+    int q = chunk_around(g, n->region);
+    return q && ix_proves_eq(g, ext, g->regions.v[q].chunk_extent);
 }

@@ -16,4 +16,9 @@ double elements_at(const Node *n, const int64_t *syms);
 double bytes_at(const Node *n, const int64_t *syms);
 static inline int dtype_bytes(DType dt) { return dt == DT_BOOL ? 1 : 4; }
 
+/* The innermost chunk region that the region is or lies in; 0: none. */
+int chunk_around(const Graph *g, int region);
+/* Is an axis of n, of extent ext, perhaps the one that a chunk region around n cuts? */
+bool maybe_cut(Graph *g, const Node *n, const Ix *ext);
+
 #endif

@@ -110,6 +110,7 @@ static Edge split_node(void *ctx, Graph *g, const Node *old, const Edge *args)
     if (axis >= 0) return move_axis(g, old, axis, args[0]);
     axis = longest_axis(old, syms);
     bool can_cut = old->op == OP_sum && old->space->n < MAX_AXES &&
+                   !maybe_cut(g, old, old->space->ext[axis]) &&
                    size_at(old->space->ext[axis], syms) >= PIECES * (double)LEAST_EACH;
     return can_cut ? cut_axis(g, old, axis, args[0]) : graph_renew(g, old, args);
 }

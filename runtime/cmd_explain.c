@@ -22,12 +22,13 @@ static json_t *json_kernels(const Explain *x, bool products)
     for (int i = 0; i < x->kernels.n; i++) {
         const ExplainKernel *k = &x->kernels.v[i];
         if (k->product != products) continue;
-        json_array_append_new(list, json_pack("{ss ss ss ss sf sf so sb}", "name", k->name, "phase",
-                                              phase_name(k->phase), "what", k->what ? k->what : "",
-                                              "block", k->block ? k->block : "", "bytes",
-                                              k->cost.bytes_read + k->cost.bytes_written, "flops",
-                                              k->cost.flops, "lines", json_lines(k), "conditional",
-                                              (int)k->conditional));
+        json_t *o = json_pack("{ss ss ss ss sf sf so sb si}", "name", k->name, "phase",
+                              phase_name(k->phase), "what", k->what ? k->what : "", "block",
+                              k->block ? k->block : "", "bytes",
+                              k->cost.bytes_read + k->cost.bytes_written, "flops", k->cost.flops,
+                              "lines", json_lines(k), "conditional", (int)k->conditional, "loop",
+                              k->loop);
+        json_array_append_new(list, o);
     }
     return list;
 }

@@ -70,6 +70,7 @@ struct Instance {
     int runs;
     int64_t late; /* allocations in runs after the first */
     size_t arena_bytes, arena_lower;
+    int launches, library_calls; /* per run */
     double seconds; /* to make it */
     int nprofile;
     StepProfile *profile;

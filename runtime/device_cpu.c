@@ -60,6 +60,15 @@ typedef struct {
     float *c;
 } Operands;
 
+/* A step, or in a loop one for each piece. */
+typedef struct {
+    int step;
+    int64_t *arg;          /* integer arguments */
+    int64_t pieces, chunk; /* units of work, and how many are taken at once */
+    ProductCall *product;
+    atomic_llong next; /* first unit not taken */
+} Launch;
+
 typedef struct {
     int64_t *n;        /* values of the plan's ints */
     size_t *offset;    /* by buffer, in the arena */
@@ -68,11 +77,9 @@ typedef struct {
     size_t *stage;     /* ... and its offset in the stage */
     size_t stage_bytes, scratch_bytes;
     void **ptr;              /* by buffer: where it lies in this run */
-    void ***table;           /* by step: pointers of its buffers */
-    int64_t **arg;           /* by step: integer arguments */
-    int64_t *pieces, *chunk; /* by step: units of work, and how many are taken at once */
-    ProductCall **product;   /* by step */
-    atomic_llong *next;      /* by step: first unit not taken */
+    void ***table; /* by step: pointers of its buffers */
+    Launch *launch; /* in order */
+    int nlaunch;
 } Placed;
 
 /* ---- preparing ---- */
@@ -200,26 +207,67 @@ static int64_t chunk_of(const Step *s, int64_t blocks, int threads)
     return chunk > share ? chunk : share;
 }
 
-static void place_steps(Instance *in, Placed *pl)
+static void place_step(Instance *in, Placed *pl, int step, const int64_t *n)
 {
     Executable *e = in->e;
-    const Plan *p = e->plan;
-    for (int i = 0; i < p->steps.n; i++) {
-        const Step *s = &p->steps.v[i];
-        pl->table[i] = NEW_N(e->arena, void *, s->nbuf + 1);
-        pl->arg[i] = NEW_N(e->arena, int64_t, s->nint + 1);
-        for (int k = 0; k < s->nint; k++) pl->arg[i][k] = pl->n[s->arg[k]];
-        if (s->kind == STEP_PRODUCT) {
-            ProductCall *call = pl->product[i] = NEW(e->arena, ProductCall);
-            *call = product_call(&s->product, pl->n);
-            pl->pieces[i] = call->pieces, pl->chunk[i] = product_chunk(call);
-            continue;
-        }
-        pl->pieces[i] = pl->n[s->blocks];
-        pl->chunk[i] = chunk_of(s, pl->pieces[i], e->threads);
-        if ((size_t)pl->n[s->scratch] > pl->scratch_bytes)
-            pl->scratch_bytes = (size_t)pl->n[s->scratch];
+    const Step *s = &e->plan->steps.v[step];
+    Launch *l = &pl->launch[pl->nlaunch++];
+    l->step = step;
+    if (s->kind == STEP_PRODUCT) {
+        l->product = NEW(e->arena, ProductCall);
+        *l->product = product_call(&s->product, n);
+        l->pieces = l->product->pieces, l->chunk = product_chunk(l->product);
+        in->library_calls++;
+        return;
     }
+    l->arg = NEW_N(e->arena, int64_t, s->nint + 1);
+    for (int k = 0; k < s->nint; k++) l->arg[k] = n[s->arg[k]];
+    l->pieces = n[s->blocks];
+    l->chunk = chunk_of(s, l->pieces, e->threads);
+    if ((size_t)n[s->scratch] > pl->scratch_bytes) pl->scratch_bytes = (size_t)n[s->scratch];
+    in->launches++;
+}
+
+/* The loop's steps, for every piece. */
+static void place_loop(Instance *in, Placed *pl, const PlanLoop *loop, int64_t *syms)
+{
+    const Plan *p = in->e->plan;
+    int64_t *n = arena_copy(in->arena, pl->n, sizeof *n * (size_t)p->ints.n);
+    for (int64_t i = 1; i <= pl->n[loop->pieces]; i++) {
+        syms[loop->counter] = i;
+        for (int k = 0; k < loop->ints.n; k++)
+            n[loop->ints.v[k]] = ix_eval(p->ints.v[loop->ints.v[k]], &(IxEnv){.syms = syms});
+        for (int k = loop->first; k <= loop->last; k++) place_step(in, pl, k, n);
+    }
+    syms[loop->counter] = 1;
+}
+
+static void place_steps(Instance *in, Placed *pl, int64_t *syms)
+{
+    const Plan *p = in->e->plan;
+    size_t most = (size_t)p->steps.n + 1;
+    for (int i = 0; i < p->loops.n; i++)
+        most += (size_t)pl->n[p->loops.v[i].pieces] *
+                (size_t)(p->loops.v[i].last - p->loops.v[i].first + 1);
+    pl->launch = NEW_N(in->arena, Launch, most);
+    in->launches = in->library_calls = 0;
+    for (int i = 0; i < p->steps.n; i++) {
+        pl->table[i] = NEW_N(in->arena, void *, p->steps.v[i].nbuf + 1);
+        int loop = p->steps.v[i].loop;
+        if (!loop)
+            place_step(in, pl, i, pl->n);
+        else if (p->loops.v[loop - 1].first == i)
+            place_loop(in, pl, &p->loops.v[loop - 1], syms);
+    }
+}
+
+/* Free dimensions, and counters of loops at their first piece, which is the largest. */
+static int64_t *symbols_of(Instance *in)
+{
+    const Graph *g = in->e->unit->graph;
+    int64_t *syms = NEW_N(in->arena, int64_t, g->syms.n + 1);
+    for (int i = 0; i < g->syms.n; i++) syms[i] = i < graph_ndims(g) ? in->dims[i] : 1;
+    return syms;
 }
 
 static Placed *lay_out(Instance *in)
@@ -235,18 +283,13 @@ static Placed *lay_out(Instance *in)
                    .grad = NEW_N(a, StoreEntry *, nb),
                    .stage = NEW_N(a, size_t, nb),
                    .ptr = NEW_N(a, void *, nb),
-                   .table = NEW_N(a, void **, ns),
-                   .arg = NEW_N(a, int64_t *, ns),
-                   .pieces = NEW_N(a, int64_t, ns),
-                   .chunk = NEW_N(a, int64_t, ns),
-                   .product = NEW_N(a, ProductCall *, ns),
-                   .next = NEW_N(a, atomic_llong, ns)};
-    for (int i = 0; i < p->ints.n; i++)
-        pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = in->dims});
+                   .table = NEW_N(a, void **, ns)};
+    int64_t *syms = symbols_of(in);
+    for (int i = 0; i < p->ints.n; i++) pl->n[i] = ix_eval(p->ints.v[i], &(IxEnv){.syms = syms});
     check_counts(in, pl);
     find_grads(in, pl);
     place_buffers(in, pl);
-    place_steps(in, pl);
+    place_steps(in, pl, syms);
     in->nprofile = p->steps.n;
     in->profile = NEW_N(a, StepProfile, ns);
     for (int i = 0; i < p->steps.n; i++) {
@@ -299,8 +342,9 @@ static void bind(Instance *in, Placed *pl)
     for (int i = 0; i < p->steps.n; i++) {
         const Step *s = &p->steps.v[i];
         for (int k = 0; k < s->nbuf; k++) pl->table[i][k] = pl->ptr[s->buf[k]];
-        atomic_store_explicit(&pl->next[i], 0, memory_order_relaxed);
     }
+    for (int i = 0; i < pl->nlaunch; i++)
+        atomic_store_explicit(&pl->launch[i].next, 0, memory_order_relaxed);
 }
 
 static bool flag_of(const Placed *pl, int buf) { return *(const unsigned char *)pl->ptr[buf] != 0; }
@@ -339,23 +383,23 @@ static void team_wait(Team *t)
     }
 }
 
-static void do_step(Team *t, int i, char *scratch)
+static void do_launch(Team *t, Launch *l, char *scratch)
 {
     Placed *pl = t->pl;
     Cpu *c = t->in->e->dev;
-    const Step *s = &t->in->e->plan->steps.v[i];
-    int64_t n = pl->pieces[i], chunk = pl->chunk[i];
-    KernelArgs args = {pl->table[i], pl->arg[i], t->o->seed, t->o->step};
+    const Step *s = &t->in->e->plan->steps.v[l->step];
+    void **table = pl->table[l->step];
+    int64_t n = l->pieces, chunk = l->chunk;
+    KernelArgs args = {table, l->arg, t->o->seed, t->o->step};
     for (;;) {
-        int64_t from = atomic_fetch_add_explicit(&pl->next[i], chunk, memory_order_relaxed);
+        int64_t from = atomic_fetch_add_explicit(&l->next, chunk, memory_order_relaxed);
         if (from >= n) return;
         int64_t to = from + chunk < n ? from + chunk : n;
         if (s->kind == STEP_KERNEL)
             c->fn[s->kernel](&args, from, to, scratch);
         else
             for (int64_t k = from; k < to; k++)
-                product_piece(pl->product[i], pl->table[i][1], pl->table[i][2], pl->table[i][0],
-                              k);
+                product_piece(l->product, table[1], table[2], table[0], k);
     }
 }
 
@@ -366,13 +410,14 @@ static void walk(Team *t, int me)
     const Plan *p = e->plan;
     char *scratch = c->scratch.p + t->pl->scratch_bytes * (size_t)me;
     double begin = t->o->profile ? seconds_now() : 0;
-    for (int i = p->host_steps; i < p->steps.n; i++) {
-        if (!runs(t->pl, &p->steps.v[i])) continue;
-        do_step(t, i, scratch);
+    for (int i = p->host_steps; i < t->pl->nlaunch; i++) {
+        Launch *l = &t->pl->launch[i];
+        if (!runs(t->pl, &p->steps.v[l->step])) continue;
+        do_launch(t, l, scratch);
         team_wait(t);
         if (!t->o->profile || me) continue;
         double now = seconds_now();
-        t->in->profile[i].seconds += now - begin, t->in->profile[i].runs++;
+        t->in->profile[l->step].seconds += now - begin, t->in->profile[l->step].runs++;
         begin = now;
     }
 }
@@ -450,7 +495,7 @@ static void run(Instance *in, const RunOptions *o)
             *(bool *)pl->home[i] = store_is_fresh(in->e->store, p->buffers.v[i].name, o);
     Team t = {.in = in, .pl = pl, .o = o, .threads = 1};
     for (int i = 0; i < p->host_steps; i++)
-        if (runs(pl, &p->steps.v[i])) do_step(&t, i, c->scratch.p);
+        if (runs(pl, &p->steps.v[i])) do_launch(&t, &pl->launch[i], c->scratch.p);
     check_values(in, pl);
     run_team(&t);
     collect(in, pl);

@@ -16,7 +16,7 @@ double seconds_now(void)
 
 /* ---- what there is ---- */
 
-int exec_ndims(const Executable *e) { return e->unit->graph->syms.n; }
+int exec_ndims(const Executable *e) { return graph_ndims(e->unit->graph); }
 const char *exec_dim_name(const Executable *e, int i) { return e->unit->graph->syms.v[i].name; }
 int exec_ninputs(const Executable *e) { return e->ninput; }
 
@@ -309,10 +309,9 @@ bool exec_update(Instance *in, const char *name, Value *v)
 ExecStats exec_stats(const Instance *in)
 {
     const Executable *e = in->e;
-    const Plan *p = e->plan;
     return (ExecStats){.kernels = e->kernels,
-                       .launches = p ? p->steps.n - p->library_calls : 0,
-                       .library_calls = p ? p->library_calls : 0,
+                       .launches = in->launches,
+                       .library_calls = in->library_calls,
                        .arena_bytes = in->arena_bytes,
                        .arena_lower = in->arena_lower,
                        .compile_seconds = e->compile_seconds,

@@ -58,7 +58,12 @@ ProductCall product_call(const PlanProduct *pp, const int64_t *ints)
                      .c_m = ints[pp->c_m],
                      .c_n = ints[pp->c_n],
                      .a0 = ints[pp->a0],
-                     .b0 = ints[pp->b0]};
+                     .b0 = ints[pp->b0],
+                     .c0 = ints[pp->c0],
+                     .outer = pp->outer < 0 ? 1 : ints[pp->outer],
+                     .a_outer = ints[pp->a_outer],
+                     .b_outer = ints[pp->b_outer],
+                     .more = pp->more >= 0 && ints[pp->more] != 0};
     cut(&p);
     p.pieces = p.m_pieces * p.n_pieces;
     for (int i = 0; i < p.nbatch; i++) {
@@ -78,14 +83,15 @@ int64_t product_chunk(const ProductCall *p)
 
 /* For strides that no library takes: rows of C along its contiguous side where there is one. */
 static void plain(const ProductCall *p, const float *a, const float *b, float *c, int64_t m,
-                  int64_t n)
+                  int64_t n, bool add)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t q = 0; q < p->k; q++)
                 sum += (double)a[i * p->a_m + q * p->a_k] * b[q * p->b_k + j * p->b_n];
-            c[i * p->c_m + j * p->c_n] = p->alpha * (float)sum;
+            float *to = &c[i * p->c_m + j * p->c_n];
+            *to = (add ? *to : 0) + p->alpha * (float)sum;
         }
 }
 
@@ -106,12 +112,13 @@ static char layout(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_s
 
 /* c is m x n with unit column stride */
 static bool library(const ProductCall *p, const float *a, const float *b, float *c, int64_t m,
-                    int64_t n)
+                    int64_t n, bool add)
 {
     int64_t lda, ldb, ldc;
     char ta = layout(m, p->k, p->a_m, p->a_k, &lda), tb = layout(p->k, n, p->b_k, p->b_n, &ldb);
     if (!ta || !tb || layout(m, n, p->c_m, p->c_n, &ldc) != 'N') return false;
-    return dnnl_sgemm(ta, tb, m, n, p->k, p->alpha, a, lda, b, ldb, 0.0f, c, ldc) == dnnl_success;
+    return dnnl_sgemm(ta, tb, m, n, p->k, p->alpha, a, lda, b, ldb, add ? 1.0f : 0.0f, c, ldc) ==
+           dnnl_success;
 }
 
 /* C^T = B^T A^T */
@@ -134,7 +141,11 @@ void product_piece(const ProductCall *p, const float *a, const float *b, float *
     int64_t m0 = im * p->m_step, n0 = in * p->n_step;
     int64_t m = p->m - m0 < p->m_step ? p->m - m0 : p->m_step,
             n = p->n - n0 < p->n_step ? p->n - n0 : p->n_step;
-    a += p->a0 + m0 * p->a_m, b += p->b0 + n0 * p->b_n, c += m0 * p->c_m + n0 * p->c_n;
+    a += p->a0 + m0 * p->a_m, b += p->b0 + n0 * p->b_n, c += p->c0 + m0 * p->c_m + n0 * p->c_n;
     ProductCall t = transposed(p);
-    if (!library(p, a, b, c, m, n) && !library(&t, b, a, c, n, m)) plain(p, a, b, c, m, n);
+    for (int64_t i = 0; i < p->outer; i++, a += p->a_outer, b += p->b_outer) {
+        bool add = p->more || i;
+        if (!library(p, a, b, c, m, n, add) && !library(&t, b, a, c, n, m, add))
+            plain(p, a, b, c, m, n, add);
+    }
 }

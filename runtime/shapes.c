@@ -28,7 +28,7 @@ static const char *sizes_text(Graph *g, Arena *a, const int64_t *dims)
 {
     Str s = {.arena = a};
     str_add(&s, "");
-    for (int i = 0; i < g->syms.n; i++)
+    for (int i = 0; i < graph_ndims(g); i++)
         str_printf(&s, "%s%s = %" PRId64, i ? ", " : "\nwith ", g->syms.v[i].name, dims[i]);
     return s.s;
 }
@@ -98,7 +98,7 @@ static const char *explain(Graph *g, Arena *a, const GivenShape *in, const char 
 void shapes_solve(Graph *g, Arena *a, const GivenShape *in, int n, int64_t *dims)
 {
     const char **by = NEW_N(a, const char *, g->syms.n + 1);
-    memset(dims, 0, sizeof *dims * (size_t)g->syms.n);
+    memset(dims, 0, sizeof *dims * (size_t)graph_ndims(g));
     for (int i = 0; i < n; i++) shapes_require_rank(g, a, &in[i]);
     for (bool again = true; again;) {
         again = false;
@@ -126,7 +126,7 @@ void shapes_solve(Graph *g, Arena *a, const GivenShape *in, int n, int64_t *dims
 
 void shapes_check(Graph *g, Arena *a, const int64_t *dims)
 {
-    for (int i = 0; i < g->syms.n; i++)
+    for (int i = 0; i < graph_ndims(g); i++)
         if (dims[i] < 1 || dims[i] > INT32_MAX)
             diag_fail(g->diag, "the size `%s` is %" PRId64 "; sizes lie in 1..%d",
                       g->syms.v[i].name, dims[i], INT32_MAX);

@@ -120,12 +120,44 @@ static void a_checkpoint_keeps_what_enters_it(void **state)
     assert_true(per_layer("") > 8);
 }
 
+/* ---- chunk ---- */
+
+/* Four tensors of the width of a hidden layer are alive at one time: the layer, its gradient, what
+ * the activation gave, and the product behind it. */
+static void a_chunk_keeps_one_piece(void **state)
+{
+    (void)state;
+    const double hidden = 2 * 256 * 4 * 64 * sizeof(float);
+    char whole[1024], text[1024];
+    snprintf(whole, sizeof whole, STACK, "@checkpoint");
+    snprintf(text, sizeof text, STACK, "@chunk(time, 8)");
+    double saved = memory_of(whole, NULL, 6, 256).arena - memory_of(text, NULL, 6, 256).arena;
+    if (getenv("RTC_SHOW")) fprintf(stderr, "%.3f hidden layers\n", saved / hidden);
+    assert_true(saved >= 3.25 * hidden && saved <= 3.5 * hidden);
+    assert_float_equal(per_layer("@chunk(time, 8)"), 1, 0.02); /* what enters it */
+}
+
+static void chunks_of_feed_forwards(void **state)
+{
+    (void)state;
+    static const Override set[][9] = {
+        {SIZES, {"reversible", "true"}, {"n_local_attn_heads", "2"}},
+        {SIZES, {"reversible", "true"}, {"n_local_attn_heads", "2"}, {"ff_chunks", "8"}}};
+    double whole = memory_of(LM, set[0], 6, 256).arena,
+           pieces = memory_of(LM, set[1], 6, 256).arena;
+    if (getenv("RTC_SHOW")) fprintf(stderr, "%.0f, %.0f\n", whole, pieces);
+    assert_true(pieces < 0.7 * whole);
+    assert_true(growth(set[1]) <= 1.15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reversible_models_take_no_more_when_deeper),
         cmocka_unit_test(other_models_do),
         cmocka_unit_test(a_checkpoint_keeps_what_enters_it),
+        cmocka_unit_test(a_chunk_keeps_one_piece),
+        cmocka_unit_test(chunks_of_feed_forwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
