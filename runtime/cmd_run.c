@@ -1,6 +1,7 @@
 /* cmd_run.c: `rtc run`: one execution on tensors from a file. */
 #include <jansson.h>
 #include <math.h>
+#include "runtime/file.h"
 #include "runtime/command.h"
 #include "runtime/tensors.h"
 
@@ -228,6 +229,7 @@ int cmd_run(Command *c)
     const Options *o = c->options;
     Diag *d = c->diag;
     StFile *in = open_file(c, OPTION_in), *wanted = open_file(c, OPTION_expect);
+    if (options_given(o, OPTION_run_out)) file_require_place(d, options_text(o, OPTION_run_out));
     Session *s = command_open(c, o->arguments[0]);
     if (options_given(o, OPTION_params)) load_params(c, s, options_text(o, OPTION_params));
     Executable *e = compile(c, s, in);

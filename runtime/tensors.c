@@ -54,9 +54,12 @@ int64_t tensor_count(const StEntry *t)
 double tensor_element(const StEntry *t, int64_t i)
 {
     switch (t->dtype) {
-    case ST_F32: return ((const float *)t->data)[i];
-    case ST_I32: return ((const int32_t *)t->data)[i];
-    default: return ((const uint8_t *)t->data)[i];
+    case ST_F32:
+        return ((const float *)t->data)[i];
+    case ST_I32:
+        return ((const int32_t *)t->data)[i];
+    default:
+        return ((const uint8_t *)t->data)[i];
     }
 }
 
@@ -70,20 +73,23 @@ static bool is_close(double got, double wanted, double rtol, double atol)
 
 Difference tensor_compare(const StEntry *got, const double *wanted, double rtol, double atol)
 {
-    Difference worst = {.at = -1};
+    Difference d = {.at = -1};
+    double most = 0; /* in tolerances */
     int64_t n = tensor_count(got);
     for (int64_t i = 0; i < n; i++) {
         double g = tensor_element(got, i), w = wanted[i];
         bool close = is_close(g, w, rtol, atol);
         double difference = g == w || (isnan(g) && isnan(w)) ? 0 : fabs(g - w);
-        worst.beyond += !close;
-        if (worst.at >= 0 && !(difference > worst.largest || (!close && isnan(difference))))
-            continue;
-        worst.largest = isnan(difference) ? HUGE_VAL : difference;
-        worst.relative = difference == 0 ? 0 : worst.largest / fabs(w);
-        worst.at = i;
-        worst.got = g;
-        worst.wanted = w;
+        if (isnan(difference)) difference = HUGE_VAL;
+        double relative = difference == 0 ? 0 : difference / fabs(w),
+               tolerance = atol + rtol * fabs(w);
+        double excess = difference == 0 ? 0 : tolerance > 0 ? difference / tolerance : HUGE_VAL;
+        d.beyond += !close;
+        d.largest = fmax(d.largest, difference);
+        d.relative = fmax(d.relative, relative);
+        if (d.at >= 0 && !(excess > most)) continue;
+        most = excess;
+        d.at = i, d.got = g, d.wanted = w;
     }
-    return worst;
+    return d;
 }

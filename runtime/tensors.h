@@ -16,8 +16,8 @@ void *tensor_read(Arena *a, const StTensor *t, DType dt);
 /* How two tensors of equal shape differ: |got - wanted| at most atol + rtol * |wanted| holds, or
  * not. */
 typedef struct {
-    double largest, relative;        /* absolute difference; relative to the wanted value there */
-    int64_t beyond, at;              /* elements beyond the tolerance; where the worst is */
+    double largest, relative;        /* the largest absolute, and the largest relative difference */
+    int64_t beyond, at;              /* elements beyond the tolerance; where it is missed by most */
     double got, wanted;              /* there */
 } Difference;
 Difference tensor_compare(const StEntry *got, const double *wanted, double rtol, double atol);
