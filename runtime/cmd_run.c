@@ -1,8 +1,8 @@
 /* cmd_run.c: `rtc run`: one execution on tensors from a file. */
 #include <jansson.h>
 #include <math.h>
-#include "runtime/file.h"
 #include "runtime/command.h"
+#include "runtime/shapes.h"
 #include "runtime/tensors.h"
 
 typedef VEC(StEntry) Entries;
@@ -18,10 +18,40 @@ static Executable *compile(Command *c, Session *s, const StFile *in)
         given[i] = t->name;
         shapes[i] = (InputShape){t->name, t->rank, t->shape};
     }
-    return session_compile(s, &(SessionCompile){
-        .training = options_given(c->options, OPTION_training),
-        .want_grad = options_given(c->options, OPTION_grad), .given = given, .ngiven = in->n,
-        .shapes = shapes, .nshapes = in->n});
+    return session_compile(s,
+                           &(SessionCompile){.training = options_given(c->options, OPTION_training),
+                                             .want_grad = options_given(c->options, OPTION_grad),
+                                             .given = given,
+                                             .ngiven = in->n,
+                                             .shapes = shapes,
+                                             .nshapes = in->n});
+}
+
+/* Whole numbers that index something of a known size are checked here, before seconds of compiling;
+ * the others when the program runs. */
+static void check_positions(Command *c, Session *s, const StFile *in)
+{
+    const Graph *g = s->program->graph;
+    for (int k = 0; k < g->checks.n; k++) {
+        const Check *check = &g->checks.v[k];
+        if (check->kind != CHECK_RANGE || check->e.node->op != OP_input || !ix_is_const(check->ix))
+            continue;
+        for (int i = 0; i < in->n; i++) {
+            const StTensor *t = &in->tensors[i];
+            if (strcmp(t->name, check->e.node->attr.leaf.name) || t->rank != check->e.node->rank)
+                continue;
+            const int32_t *v = tensor_read(c->arena, t, DT_INT);
+            int64_t count = 1, at = 0, pos[MAX_AXES];
+            for (int x = 0; x < t->rank; x++) count *= t->shape[x];
+            while (at < count && v[at] >= 0 && v[at] < check->ix->c) at++;
+            if (at == count) continue;
+            for (int64_t x = t->rank - 1, rest = at; x >= 0; rest /= t->shape[x--])
+                pos[x] = rest % t->shape[x];
+            user_error(c->diag, check->loc, "%s\ninput `%s` holds %d at %s, outside 0..%lld",
+                       check->text, t->name, v[at], shapes_text(c->arena, t->rank, pos),
+                       (long long)check->ix->c - 1);
+        }
+    }
 }
 
 /* Inputs that the program reads; the others (of outputs that can't be computed) change nothing. */
@@ -46,7 +76,7 @@ static Instance *set_inputs(Command *c, Session *s, Executable *e, const StFile 
     int64_t *dims = NEW_N(c->arena, int64_t, exec_ndims(e) + 1);
     exec_solve(e, shapes, n, dims);
     for (int i = 0; i < exec_ndims(e); i++)
-        if (!dims[i]) dims[i] = 1;           /* of an absent input: nothing that runs has it */
+        if (!dims[i]) dims[i] = 1; /* of an absent input: nothing that runs has it */
     Instance *instance = exec_instance(e, dims);
     for (int i = 0; i < in->n; i++) {
         const StTensor *t = &in->tensors[i];
@@ -65,8 +95,7 @@ static Entries collect(Command *c, Session *s, Executable *e, Instance *in)
     Value v;
     for (int i = 0; i < exec_noutputs(e); i++) {
         const char *name = exec_output_name(e, i);
-        if (exec_output(in, name, &v))
-            vec_push(c->arena, &all, tensor_of_value(c->diag, name, &v));
+        if (exec_output(in, name, &v)) vec_push(c->arena, &all, tensor_of_value(c->diag, name, &v));
     }
     if (options_given(c->options, OPTION_grad)) {
         for (int i = 0; i < s->store->nparam; i++) {
@@ -119,14 +148,16 @@ static void print_values(Command *c, const Entries *all)
             printf("%-32s %-18s mean %.6g  min %.6g  max %.6g\n", t->name, shape, mean, low, high);
         }
     }
-    if (c->json) print_json(c, root);
-    else json_decref(root);
+    if (c->json)
+        print_json(c, root);
+    else
+        json_decref(root);
 }
 
 /* ---- --expect ---- */
 
 typedef struct {
-    const char *name, *problem;      /* problem: NULL where both have it in the same shape */
+    const char *name, *problem; /* problem: NULL where both have it in the same shape */
     Difference by;
     bool ok;
 } Comparison;
@@ -229,16 +260,16 @@ int cmd_run(Command *c)
     const Options *o = c->options;
     Diag *d = c->diag;
     StFile *in = open_file(c, OPTION_in), *wanted = open_file(c, OPTION_expect);
-    if (options_given(o, OPTION_run_out)) file_require_place(d, options_text(o, OPTION_run_out));
     Session *s = command_open(c, o->arguments[0]);
     if (options_given(o, OPTION_params)) load_params(c, s, options_text(o, OPTION_params));
+    check_positions(c, s, in);
     Executable *e = compile(c, s, in);
     Instance *instance = set_inputs(c, s, e, in);
     say_warnings(c);
     say_compiled(c, e, instance);
     store_begin(s->store);
-    exec_run(instance, &(RunOptions){
-        .seed = command_seed(c), .fresh = options_given(o, OPTION_training)});
+    exec_run(instance,
+             &(RunOptions){.seed = command_seed(c), .fresh = options_given(o, OPTION_training)});
     Entries all = collect(c, s, e, instance);
     if (options_given(o, OPTION_run_out))
         st_write(d, options_text(o, OPTION_run_out), all.v, all.n, NULL, 0);
