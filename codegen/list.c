@@ -97,7 +97,8 @@ const List *plan_list(Planner *pl, const Node *scat)
     memcpy(l.axis, axis, sizeof l.axis);
     for (int i = 0; i < pl->lists.n; i++) {
         List *o = pl->lists.v[i];
-        if (o->key != l.key || o->space != l.space || o->ext != l.ext) continue;
+        if (o->key != l.key || o->space != l.space || o->ext != l.ext || o->nkept != l.nkept)
+            continue;
         if (!same_when(o, l.when, l.nwhen)) continue;
         List *own = arena_copy(pl->a, o, sizeof *o);
         memcpy(own->axis, axis, sizeof own->axis);

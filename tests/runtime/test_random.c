@@ -1,7 +1,8 @@
 /* Random programs on the cpu device, unfused and fused, with their gradients, against the
- * evaluator.
+ * evaluator; some in a region that runs piece by piece as far as it can.
  *
- *     RTC_RANDOM=200 test_runtime_random     more of them; RTC_RANDOM_FROM=17 starts at a seed
+ *     RTC_RANDOM=200 test_runtime_random     more of them; RTC_RANDOM_FROM=17 starts at a seed;
+ *     RTC_RANDOM_PIECES=200                  more of those in pieces
  */
 #include "exec_test.h"
 
@@ -172,9 +173,25 @@ static void add_view(Random *r)
     add(r, edge_comp(g, y, up, split), "bhtw");
 }
 
+typedef struct {
+    uint64_t seed;
+    bool pieces;
+} Choice;
+
+/* Everything from here on may run in pieces, where it reads its own position of the axis. */
+static void open_chunk(Test *t, uint64_t seed)
+{
+    Graph *g = t->g;
+    Region q = {.kind = REGION_CHUNK, .chunk_extent = t->ext[(int)"btt"[seed % 3]]};
+    q.chunks = ix_const(g, 2 + (int64_t)(seed % 4));
+    vec_push(g->arena, &g->regions, q);
+    g->region = g->regions.n - 1;
+}
+
 static void random_program(Test *t, const void *arg)
 {
-    Random r = {.t = t, .seed = *(const uint64_t *)arg * 77 + 5};
+    const Choice *c = arg;
+    Random r = {.t = t, .seed = c->seed * 77 + 5};
     free_axis(t, 'b');
     free_axis(t, 't');
     t->ext['u'] = t->ext['t'];
@@ -191,8 +208,9 @@ static void random_program(Test *t, const void *arg)
     add(&r, param(t, "p", "dw"), "dw");
     add(&r, param(t, "q", "hw"), "hw");
     int steps = 4 + below(&r, 12);
+    if (c->pieces) open_chunk(t, c->seed);
     for (int i = 0; i < steps; i++) {
-        int k = below(&r, 10);
+        int k = below(&r, c->pieces ? 7 : 10); /* what reads other positions runs whole */
         if (k < 4)
             add_pointwise(&r);
         else if (k < 7)
@@ -202,6 +220,7 @@ static void random_program(Test *t, const void *arg)
         else
             add_view(&r);
     }
+    g->region = 0;
     Edge loss = graph_float(g, 0);
     for (int i = 0; i < 3; i++) {
         const Known *v = &r.value[r.n - 1 - (i ? below(&r, r.n / 2) : 0)];
@@ -220,27 +239,39 @@ static int number_of(const char *name, int otherwise)
     return s ? atoi(s) : otherwise;
 }
 
+static void check_choice(const char *kind, Choice c)
+{
+    int i = (int)c.seed;
+    char what[32];
+    snprintf(what, sizeof what, "%s %d", kind, i);
+    int64_t dims[] = {1 + i % 3, 3 + i * 5 % 23};
+    check_program(what, random_program, &c,
+                  (How){.dims = dims,
+                        .grad = true,
+                        .seed = c.seed,
+                        .ints = (int)dims[1],
+                        .rtol = 2e-4,
+                        .atol = 1e-5});
+}
+
 static void programs(void **state)
 {
     (void)state;
     int n = number_of("RTC_RANDOM", 12), from = number_of("RTC_RANDOM_FROM", 0);
-    for (int i = from; i < from + n; i++) {
-        uint64_t seed = (uint64_t)i;
-        char what[32];
-        snprintf(what, sizeof what, "program %d", i);
-        int64_t dims[] = {1 + i % 3, 3 + i * 5 % 23};
-        check_program(what, random_program, &seed,
-                      (How){.dims = dims,
-                            .grad = true,
-                            .seed = seed,
-                            .ints = (int)dims[1],
-                            .rtol = 2e-4,
-                            .atol = 1e-5});
-    }
+    for (int i = from; i < from + n; i++) check_choice("program", (Choice){(uint64_t)i, false});
+}
+
+static void pieces(void **state)
+{
+    (void)state;
+    static const uint64_t looped[] = {1, 9, 10, 25}; /* few are large enough for a loop */
+    int n = number_of("RTC_RANDOM_PIECES", 0), from = number_of("RTC_RANDOM_FROM", 0);
+    for (int i = 0; i < COUNT(looped); i++) check_choice("pieces", (Choice){looped[i], true});
+    for (int i = from; i < from + n; i++) check_choice("pieces", (Choice){(uint64_t)i, true});
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(programs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(pieces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
