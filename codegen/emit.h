@@ -120,6 +120,7 @@ typedef struct {
     VEC(int) buf; /* buffer arguments: the written ones, then the others (renumbered at the end) */
     VEC(bool) written;
     VEC(Private) priv;
+    struct CostMemo *costs; /* by member (loops.c) */
     const Ix *scratch;  /* bytes used so far */
     PairTable table_of; /* (offsets, axes) -> index into table (tile.c) */
     VEC(const char *) table;
@@ -301,6 +302,8 @@ int best_layout(Emit *e, const Work *w);
  */
 bool find_split(Emit *e, const Work *w, int *axis, int64_t *size);
 
+/* Sets the numbers of the private arrays that w reads. */
+void private_reads(Emit *e, const Work *w, bool *read);
 /* Does w read or store by a quotient or remainder of the axis? */
 bool reads_pieces(Emit *e, const Work *w, int axis);
 

@@ -15,6 +15,7 @@ typedef struct {
     VEC(const Ix *) buffers, privates; /* addresses over w's space */
     VEC(const Ix *) others;            /* other index expressions: guards, positions, draws */
     double ops;                        /* scalar operations of light nodes */
+    bool *read;                        /* by number of a private array; NULL: nobody asks */
 } Walk;
 
 static void walk_edge(Walk *k, Edge x);
@@ -52,6 +53,7 @@ static void walk_edge(Walk *k, Edge x)
     for (int i = 0; i < x.map->n; i++) ix_loads(x.map->ix[i], walk_load, k);
     Private *p = x.node == k->w->node ? NULL : find_private(e, x.node);
     if (p) {
+        if (k->read) k->read[p->number] = true;
         if (!p->scalar) vec_push(e->a, &k->privates, private_address(e->g, p, x.map));
         return;
     }
@@ -142,16 +144,28 @@ static bool may_be_lane(const Work *w, int axis)
     return cls == CLASS_REDUCE || axis < w->rank;
 }
 
+static void walk_all(Walk *k)
+{
+    const Work *w = k->w;
+    walk_edge(k, w->e);
+    for (int i = 0; w->key && i < w->out; i++)
+        if (w->key[i]) {
+            vec_push(k->e->a, &k->others, w->key[i]);
+            ix_loads(w->key[i], walk_load, k);
+        }
+}
+
 static Walk walk_work(Emit *e, const Work *w)
 {
     Walk k = {.e = e, .w = w};
-    walk_edge(&k, w->e);
-    for (int i = 0; w->key && i < w->out; i++)
-        if (w->key[i]) {
-            vec_push(e->a, &k.others, w->key[i]);
-            ix_loads(w->key[i], walk_load, &k);
-        }
+    walk_all(&k);
     return k;
+}
+
+void private_reads(Emit *e, const Work *w, bool *read)
+{
+    Walk k = {.e = e, .w = w, .read = read};
+    walk_all(&k);
 }
 
 int best_lane(Emit *e, const Work *w, double *cost)

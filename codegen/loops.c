@@ -89,6 +89,48 @@ static void lay_out_private(Emit *e, const WorkList *wl)
             wl->w[i].start = e->priv.v[k].start, k++;
 }
 
+/* ---- what members cost ---- */
+
+typedef struct {
+    int tile, lanes;
+    const int8_t *last; /* by number of a private array; -1 where the member doesn't touch it */
+    double cost;
+} KnownCost;
+
+/* A member's costs so far. They depend on the tile and on the layouts of the private arrays that it
+ * makes or reads; the search below changes one of these at a time. */
+typedef struct CostMemo {
+    bool *touches; /* by number of a private array */
+    VEC(KnownCost) known;
+} CostMemo;
+
+static void start_costs(Emit *e, const WorkList *wl)
+{
+    e->costs = NEW_N(e->a, CostMemo, wl->n + 1);
+    for (int i = 0; i < wl->n; i++) {
+        e->costs[i].touches = NEW_N(e->a, bool, e->priv.n + 1);
+        private_reads(e, &wl->w[i], e->costs[i].touches);
+        if (wl->w[i].buf < 0) e->costs[i].touches[wl->w[i].priv->number] = true;
+    }
+}
+
+static double member_cost(Emit *e, const WorkList *wl, int at)
+{
+    CostMemo *m = &e->costs[at];
+    int8_t *last = NEW_N(e->a, int8_t, e->priv.n + 1);
+    memset(last, -1, (size_t)e->priv.n);
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].buf < 0 && m->touches[wl->w[i].priv->number])
+            last[wl->w[i].priv->number] = (int8_t)wl->w[i].last;
+    for (int i = 0; i < m->known.n; i++)
+        if (m->known.v[i].tile == e->tile && m->known.v[i].lanes == e->tile_lanes &&
+            !memcmp(m->known.v[i].last, last, (size_t)e->priv.n))
+            return m->known.v[i].cost;
+    double cost = least_cost(e, &wl->w[at]);
+    vec_push(e->a, &m->known, (KnownCost){e->tile, e->tile_lanes, last, cost});
+    return cost;
+}
+
 /* ---- which block axis is cut into lanes ---- */
 
 static double whole_cost(Emit *e, const WorkList *wl)
@@ -96,7 +138,7 @@ static double whole_cost(Emit *e, const WorkList *wl)
     double cost = 0, scratch = 0;
     lay_out_private(e, wl);
     for (int i = 0; i < e->priv.n; i++) scratch += hinted(e->pl, e->priv.v[i].bytes);
-    for (int i = 0; i < wl->n; i++) cost += least_cost(e, &wl->w[i]);
+    for (int i = 0; i < wl->n; i++) cost += member_cost(e, wl, i);
     if (cost > LAUNCH) { /* too few blocks leave cores idle */
         double blocks = hinted(e->pl, block_count(e));
         if (blocks < FEW_BLOCKS) cost *= FEW_BLOCKS / blocks;
@@ -247,9 +289,11 @@ static double emit_members(Emit *e, WorkList *wl)
     start_works(e, wl);
     lay_out_private(e, wl);
     split_axes(e, wl);
+    start_costs(e, wl);
     choose_layouts(e, wl);
     lay_out_private(e, wl);
     join_axes(e, wl);
+    start_costs(e, wl);
     choose_tile(e, wl);
     for (int i = 0; i < e->priv.n; i++) {
         const Private *p = &e->priv.v[i];
