@@ -352,17 +352,13 @@ static Step step_of(Emit *e, double cost, Loc loc)
 Step loops_step(Planner *pl, const WorkList *given, Loc loc)
 {
     Diag *d = pl->g->diag;
-    Arena *work = arena_new(); /* of this kernel alone */
-    if (!work) diag_oom(d);
-    arena_on_oom(work, diag_oom, d);
-    diag_defer(d, (void (*)(void *))arena_free, work);
+    Arena *work = diag_scratch(d); /* of this kernel alone */
     WorkList list = *given;
     Emit e = {.pl = pl, .g = pl->g, .a = work, .block = list.block, .tile = -1};
     e.scratch = ix_const(pl->g, 0);
     e.top.arena = e.body.arena = work;
     double cost = emit_members(&e, &list);
     Step s = step_of(&e, cost, loc);
-    diag_undefer(d);
-    arena_free(work);
+    diag_scratch_end(d, work);
     return s;
 }

@@ -116,6 +116,23 @@ Diag *diag_new(void)
     return d;
 }
 
+static void free_arena(void *a) { arena_free(a); }
+
+Arena *diag_scratch(Diag *d)
+{
+    Arena *a = arena_new();
+    if (!a) diag_oom(d);
+    arena_on_oom(a, diag_oom, d);
+    diag_defer(d, free_arena, a);
+    return a;
+}
+
+void diag_scratch_end(Diag *d, Arena *a)
+{
+    diag_undefer(d);
+    arena_free(a);
+}
+
 void diag_free(Diag *d)
 {
     if (!d) return;

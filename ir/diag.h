@@ -64,6 +64,10 @@ void diag_clear_warnings(Diag *d);
 /* Runs fn(p) when an error unwinds past the frame that is innermost now; diag_undefer drops the last one (after normal use). */
 void diag_defer(Diag *d, void (*fn)(void *), void *p);
 void diag_undefer(Diag *d);
+/* An arena that is freed when an error unwinds past that frame; diag_scratch_end frees it after normal use, in the
+ * order of diag_undefer. */
+Arena *diag_scratch(Diag *d);
+void diag_scratch_end(Diag *d, Arena *a);
 
 /* A flag that a signal sets: while it is known here, diag_poll unwinds with status 130 once it is set. NULL: never.
  * Returns what was known before. */

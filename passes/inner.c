@@ -305,12 +305,8 @@ Inner inner_find(Graph *g, const int64_t *syms)
                 .over = NEW_N(g->arena, bool, n),
                 .twice = NEW_N(g->arena, int, n),
                 .late = NEW_N(g->arena, bool *, n)};
-    Arena *scratch = arena_new();
-    if (!scratch) diag_oom(g->diag);
-    arena_on_oom(scratch, diag_oom, g->diag);
-    diag_defer(g->diag, (void (*)(void *))arena_free, scratch);
+    Arena *scratch = diag_scratch(g->diag);
     find_all(finder_new(g, scratch, syms), &in);
-    diag_undefer(g->diag);
-    arena_free(scratch);
+    diag_scratch_end(g->diag, scratch);
     return in;
 }

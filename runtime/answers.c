@@ -62,15 +62,10 @@ static void take(Examiner *x, const DataPart *part, size_t first)
     }
 }
 
-static void free_arena(void *a) { arena_free(a); }
-
 Answers answers_count(Session *s, const DataPart *part, const AnswersOptions *o)
 {
     data_require(part, 1);
-    Arena *a = arena_new();
-    if (!a) diag_oom(s->diag);
-    diag_defer(s->diag, free_arena, a);
-    arena_on_oom(a, diag_oom, s->diag);
+    Arena *a = diag_scratch(s->diag);
     Examiner x = {.s = s, .feed = feed_new(a, s, part, &o->sizes),
                   .questions = NEW_N(a, Question, o->sizes.batch)};
     for (int64_t i = 0; i < o->sizes.batch; i++) {
@@ -89,7 +84,6 @@ Answers answers_count(Session *s, const DataPart *part, const AnswersOptions *o)
         all.pairs += x.rows;
         if (o->progress) o->progress(o->ctx, (size_t)all.pairs, part->n);
     }
-    diag_undefer(s->diag);
-    arena_free(a);
+    diag_scratch_end(s->diag, a);
     return all;
 }

@@ -411,10 +411,7 @@ static double seconds_now(void)
 CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *text, int n)
 {
     double begin = seconds_now();
-    Arena *work = arena_new();
-    if (!work) diag_oom(d);
-    arena_on_oom(work, diag_oom, d);
-    diag_defer(d, (void (*)(void *))arena_free, work);
+    Arena *work = diag_scratch(d);
     Build b = {.d = d, .a = work, .isa = isa_find(d, o->isa), .cc = compiler(work, o->compiler)};
     b.flags = o->flags ? o->flags : options;
     if (!b.cc) no_compiler(d, o->compiler);
@@ -451,8 +448,7 @@ CcObjects cc_compile(Diag *d, Arena *a, const CcOptions *o, const char *const *t
                          "hint: CC names another", b.cc);
         cache_keep(b.cache, key[i], object[i], bytes[i]);
     }
-    diag_undefer(d);
-    arena_free(work);
+    diag_scratch_end(d, work);
     c.seconds = seconds_now() - begin;
     return c;
 }

@@ -8,23 +8,6 @@
 static const char m_prefix[] = "optimizer.m/", v_prefix[] = "optimizer.v/";
 static const char steps_name[] = "optimizer.steps", initted[] = ".initted";
 
-static void free_arena(void *a) { arena_free(a); }
-
-static Arena *scratch(Diag *d)
-{
-    Arena *a = arena_new();
-    if (!a) diag_oom(d);
-    arena_on_oom(a, diag_oom, d);
-    diag_defer(d, free_arena, a);
-    return a;
-}
-
-static void drop_scratch(Diag *d, Arena *a)
-{
-    diag_undefer(d);
-    arena_free(a);
-}
-
 /* ---- saving ---- */
 
 typedef VEC(StEntry) Entries;
@@ -73,7 +56,7 @@ static const char *option_lines(Arena *a, const Program *p)
 void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainState *t,
                      const OptimizerState *o)
 {
-    Arena *a = scratch(d);
+    Arena *a = diag_scratch(d);
     Entries all = entries_of(d, a, s, o);
     StMeta meta[] = {
         {"rtc.model", s->program->model},
@@ -86,7 +69,7 @@ void checkpoint_save(Diag *d, const char *path, const Session *s, const TrainSta
         {"rtc.best", arena_printf(a, "%a", t->best)},
     };
     st_write(d, path, all.v, all.n, meta, COUNT(meta));
-    drop_scratch(d, a);
+    diag_scratch_end(d, a);
 }
 
 const char *checkpoint_broken(const Store *s)
@@ -241,17 +224,17 @@ static void close_file(void *file) { st_close(file); }
 
 bool checkpoint_resumes(Diag *d, const char *path)
 {
-    Arena *a = scratch(d);
+    Arena *a = diag_scratch(d);
     StFile *file = st_open(d, a, path);
     bool resumes = st_meta(file, "rtc.step") != NULL;
     st_close(file);
-    drop_scratch(d, a);
+    diag_scratch_end(d, a);
     return resumes;
 }
 
 TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState *o)
 {
-    Arena *a = scratch(d);
+    Arena *a = diag_scratch(d);
     StFile *file = st_open(d, a, path);
     diag_defer(d, close_file, file);
     Loader l = {.d = d, .a = a, .file = file, .s = s, .rows = {.arena = a}};
@@ -269,6 +252,6 @@ TrainState checkpoint_load(Diag *d, const char *path, Session *s, OptimizerState
     load_fresh(&l);
     diag_undefer(d);
     st_close(file);
-    drop_scratch(d, a);
+    diag_scratch_end(d, a);
     return t;
 }

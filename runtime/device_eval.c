@@ -100,10 +100,7 @@ static bool is_reached(const Executable *e, Eval *ev, int root)
 static void run(Instance *in, const RunOptions *o)
 {
     Executable *e = in->e;
-    Arena *a = arena_new();
-    if (!a) diag_oom(e->diag);
-    arena_on_oom(a, diag_oom, e->diag);
-    diag_defer(e->diag, (void (*)(void *))arena_free, a);
+    Arena *a = diag_scratch(e->diag);
     Eval *ev = eval_new(e->unit->graph, in->dims, o->seed, o->step, false);
     diag_defer(e->diag, (void (*)(void *))eval_free, ev);
     eval_limit(ev, memory_available());
@@ -127,8 +124,7 @@ static void run(Instance *in, const RunOptions *o)
     }
     diag_undefer(e->diag);
     eval_free(ev);
-    diag_undefer(e->diag);
-    arena_free(a);
+    diag_scratch_end(e->diag, a);
 }
 
 const Device device_eval = {.name = "eval",

@@ -26,17 +26,12 @@ static size_t stride_for(size_t windows, size_t batch, int64_t most)
     return (batches + wanted - 1) / wanted;
 }
 
-static void free_arena(void *a) { arena_free(a); }
-
 Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
 {
     size_t windows = data_windows(part, o->sizes.time), batch = (size_t)o->sizes.batch;
     if (!windows) data_require(part, 1);
     size_t stride = stride_for(windows, batch, o->most);
-    Arena *scratch = arena_new();
-    if (!scratch) diag_oom(s->diag);
-    diag_defer(s->diag, free_arena, scratch);
-    arena_on_oom(scratch, diag_oom, s->diag);
+    Arena *scratch = diag_scratch(s->diag);
     Feed *f = feed_new(scratch, s, part, &o->sizes);
     Evaluation e = {.complete = true};
     double loss = 0, aux = 0;
@@ -61,8 +56,7 @@ Evaluation evaluate(Session *s, const DataPart *part, const EvaluateOptions *o)
         first += (size_t)rows == batch ? batch * stride : (size_t)rows;
         if (o->progress) o->progress(o->ctx, first < windows ? first : windows, windows);
     }
-    diag_undefer(s->diag);
-    arena_free(scratch);
+    diag_scratch_end(s->diag, scratch);
     e.loss = loss / (double)e.tokens;
     e.aux_loss = aux / (double)e.tokens;
     return e;
