@@ -54,33 +54,21 @@ static void check_positions(Command *c, Session *s, const StFile *in)
     }
 }
 
-/* Inputs that the program reads; the others (of outputs that can't be computed) change nothing. */
-static bool is_read(const Executable *e, const char *name)
-{
-    for (int i = 0; i < exec_ninputs(e); i++) {
-        DType dt;
-        bool optional;
-        if (!strcmp(exec_input_name(e, i, &dt, &optional), name)) return true;
-    }
-    return false;
-}
-
+/* Inputs that the program doesn't read (of outputs that can't be computed) change nothing. */
 static Instance *set_inputs(Command *c, Session *s, Executable *e, const StFile *in)
 {
     InputShape *shapes = NEW_N(c->arena, InputShape, in->n + 1);
     int n = 0;
     for (int i = 0; i < in->n; i++) {
         const StTensor *t = &in->tensors[i];
-        if (is_read(e, t->name)) shapes[n++] = (InputShape){t->name, t->rank, t->shape};
+        if (exec_reads(e, t->name)) shapes[n++] = (InputShape){t->name, t->rank, t->shape};
     }
     int64_t *dims = NEW_N(c->arena, int64_t, exec_ndims(e) + 1);
     exec_solve(e, shapes, n, dims);
-    for (int i = 0; i < exec_ndims(e); i++)
-        if (!dims[i]) dims[i] = 1; /* of an absent input: nothing that runs has it */
     Instance *instance = exec_instance(e, dims);
     for (int i = 0; i < in->n; i++) {
         const StTensor *t = &in->tensors[i];
-        if (!is_read(e, t->name)) continue;
+        if (!exec_reads(e, t->name)) continue;
         DType dt = session_input(s, t->name)->dt;
         exec_input(instance, t->name, dt, t->rank, t->shape, tensor_read(c->arena, t, dt));
     }

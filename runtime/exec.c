@@ -96,6 +96,8 @@ static int input_named(const Executable *e, const char *name)
     diag_fail(e->diag, "the program reads no input `%s`", name);
 }
 
+bool exec_reads(const Executable *e, const char *name) { return input_find(e, name) >= 0; }
+
 static GivenShape given_shape(const Executable *e, const InputShape *in)
 {
     return (GivenShape){in->name, e->input[input_named(e, in->name)].space, in->rank, in->shape};
@@ -106,6 +108,8 @@ void exec_solve(Executable *e, const InputShape *in, int n, int64_t *dims)
     GivenShape *given = NEW_N(e->arena, GivenShape, n + 1);
     for (int i = 0; i < n; i++) given[i] = given_shape(e, &in[i]);
     shapes_solve(e->unit->graph, e->arena, given, n, dims);
+    for (int i = 0; i < exec_ndims(e); i++)
+        if (!dims[i]) dims[i] = 1; /* of an absent input: nothing that runs has it */
 }
 
 /* ---- instances ---- */

@@ -115,8 +115,12 @@ const char *exec_output_name(const Executable *e, int i);
 
 /* ---- sizes ---- */
 
-/* Free dimensions from the shapes of inputs; dims[i] is 0 where no shape tells. Errors: a name that
- * is no input, a rank or a size that doesn't fit, naming the input. */
+/* Does the program read an input of that name? */
+bool exec_reads(const Executable *e, const char *name);
+
+/* Free dimensions from the shapes of inputs; dims[i] is 1 where no shape tells: then nothing that
+ * runs has it. Errors: a name that is no input, a rank or a size that doesn't fit, naming the
+ * input. */
 typedef struct {
     const char *name;
     int rank;

@@ -145,15 +145,6 @@ Executable *feed_compile_logits(const Feed *f)
     return compile(f, &(SessionCompile){.outputs = outputs, .noutputs = 1});
 }
 
-static bool is_read(const Executable *e, const char *name)
-{
-    DType dt;
-    bool optional;
-    for (int i = 0; i < exec_ninputs(e); i++)
-        if (!strcmp(exec_input_name(e, i, &dt, &optional), name)) return true;
-    return false;
-}
-
 /* By free dimension, for the batch as it is, but with so many rows. */
 static int64_t *dims_of(const Feed *f, Executable *e, int64_t rows)
 {
@@ -161,14 +152,12 @@ static int64_t *dims_of(const Feed *f, Executable *e, int64_t rows)
     int64_t shape[COUNT(f->in)][2], *dims = NEW_N(f->arena, int64_t, exec_ndims(e) + 1);
     int n = 0;
     for (int i = 0; i < f->n; i++) {
-        if (!is_read(e, f->in[i].name)) continue;
+        if (!exec_reads(e, f->in[i].name)) continue;
         shape[n][0] = rows, shape[n][1] = f->in[i].shape[1];
         in[n] = (InputShape){f->in[i].name, 2, shape[n]};
         n++;
     }
     exec_solve(e, in, n, dims);
-    for (int i = 0; i < exec_ndims(e); i++)
-        if (!dims[i]) dims[i] = 1;           /* of an absent input: nothing that runs has it */
     return dims;
 }
 
@@ -192,7 +181,7 @@ Instance *feed_ready(Feed *f, Executable *e)
 {
     Instance *in = feed_instance(f, e);
     for (int i = 0; i < f->n; i++)
-        if (is_read(e, f->in[i].name))
+        if (exec_reads(e, f->in[i].name))
             exec_input(in, f->in[i].name, f->in[i].dt, 2, f->in[i].shape, f->in[i].data);
     return in;
 }

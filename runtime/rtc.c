@@ -179,15 +179,6 @@ static void compile(Rtc *m, Compiled *c, bool training)
     c->dims = NEW_N(s->arena, int64_t, exec_ndims(c->exec) + 1);
 }
 
-static bool is_read(const Executable *e, const char *name)
-{
-    DType dt;
-    bool optional;
-    for (int i = 0; i < exec_ninputs(e); i++)
-        if (!strcmp(exec_input_name(e, i, &dt, &optional), name)) return true;
-    return false;
-}
-
 /* The instance for the inputs as they are, with their values. */
 static Instance *prepare(Rtc *m, Compiled *c, bool training)
 {
@@ -198,18 +189,16 @@ static Instance *prepare(Rtc *m, Compiled *c, bool training)
     int n = 0;
     for (int i = 0; i < m->inputs.n; i++) {
         const Input *in = &m->inputs.v[i];
-        if (in->data && is_read(c->exec, in->name))
+        if (in->data && exec_reads(c->exec, in->name))
             shapes[n++] = (InputShape){in->name, in->rank, in->shape};
     }
     exec_solve(c->exec, shapes, n, c->dims);
     diag_undefer(m->diag);
     free(shapes);
-    for (int i = 0; i < exec_ndims(c->exec); i++)
-        if (!c->dims[i]) c->dims[i] = 1;     /* of an absent input: nothing that runs has it */
     c->instance = exec_instance(c->exec, c->dims);
     for (int i = 0; i < m->inputs.n; i++) {
         const Input *in = &m->inputs.v[i];
-        if (in->data && is_read(c->exec, in->name))
+        if (in->data && exec_reads(c->exec, in->name))
             exec_input(c->instance, in->name, in->dt, in->rank, in->shape, in->data);
     }
     return c->instance;

@@ -386,8 +386,6 @@ Instance *session_instance(Session *s, Executable *e, int64_t batch, int64_t tim
     InputShape in[] = {{"x", 2, shape}, {"targets", 2, shape}};
     int64_t *dims = NEW_N(s->arena, int64_t, exec_ndims(e) + 1);
     exec_solve(e, in, targets ? 2 : 1, dims);
-    for (int i = 0; i < exec_ndims(e); i++)
-        if (!dims[i]) dims[i] = 1;           /* of an absent input: nothing that runs has it */
     return exec_instance(e, dims);
 }
 
