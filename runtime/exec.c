@@ -254,7 +254,7 @@ void *exec_input_data(Instance *in, const char *name, DType *dt, int64_t *count)
 
 /* ---- running ---- */
 
-/* The first element of the input that a check of ranges is about, and where it lies; "": none. */
+/* What lies outside, if the check is one of an input's range; else "". */
 static const char *outside(Instance *in, const Check *c)
 {
     Executable *e = in->e;
@@ -262,14 +262,8 @@ static const char *outside(Instance *in, const Check *c)
     int i = input_find(e, c->e.node->attr.leaf.name);
     if (i < 0 || e->input[i].dt != DT_INT) return "";
     const InputData *d = &in->input[i];
-    int64_t limit = ix_eval(c->ix, &(IxEnv){.syms = in->dims}), at = 0, pos[MAX_AXES];
-    const int32_t *v = d->data;
-    while (at < d->count && v[at] >= 0 && v[at] < limit) at++;
-    if (at == d->count) return "";
-    int rank = e->input[i].space->n;
-    for (int64_t k = rank - 1, rest = at; k >= 0; rest /= d->shape[k--]) pos[k] = rest % d->shape[k];
-    return arena_printf(e->arena, "\ninput `%s` holds %d at %s, outside 0..%" PRId64,
-                        e->input[i].name, v[at], shapes_text(e->arena, rank, pos), limit - 1);
+    return shapes_outside(e->arena, e->input[i].name, d->data, e->input[i].space->n, d->shape,
+                          ix_eval(c->ix, &(IxEnv){.syms = in->dims}));
 }
 
 void check_failed(Instance *in, const Check *c)

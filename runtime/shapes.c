@@ -124,6 +124,18 @@ void shapes_solve(Graph *g, Arena *a, const GivenShape *in, int n, int64_t *dims
 
 /* ---- checking ---- */
 
+const char *shapes_outside(Arena *a, const char *input, const int32_t *v, int rank,
+                           const int64_t *shape, int64_t limit)
+{
+    int64_t count = 1, at = 0, pos[MAX_AXES];
+    for (int k = 0; k < rank; k++) count *= shape[k];
+    while (at < count && v[at] >= 0 && v[at] < limit) at++;
+    if (at == count) return "";
+    for (int64_t k = rank - 1, rest = at; k >= 0; rest /= shape[k--]) pos[k] = rest % shape[k];
+    return arena_printf(a, "\ninput `%s` holds %d at %s, outside 0..%" PRId64, input, v[at],
+                        shapes_text(a, rank, pos), limit - 1);
+}
+
 void shapes_check(Graph *g, Arena *a, const int64_t *dims)
 {
     for (int i = 0; i < graph_ndims(g); i++)

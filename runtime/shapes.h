@@ -19,6 +19,10 @@ void shapes_solve(Graph *g, Arena *a, const GivenShape *in, int n, int64_t *dims
 void shapes_require_rank(Graph *g, Arena *a, const GivenShape *in);
 /* Errors: a size that is no size, a check of the program on sizes that fails. */
 void shapes_check(Graph *g, Arena *a, const int64_t *dims);
+/* The first element of an int input that lies outside [0, limit), as a line for a message; "" if
+ * none does. */
+const char *shapes_outside(Arena *a, const char *input, const int32_t *v, int rank,
+                           const int64_t *shape, int64_t limit);
 
 const char *shapes_text(Arena *a, int rank, const int64_t *shape);        /* [2, 64] */
 const char *shapes_space_text(Graph *g, Arena *a, const Space *sp);             /* [batch, time] */
