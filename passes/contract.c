@@ -22,14 +22,6 @@ enum { MOST_FACTORS = 8, LEAST_SIDE = 4, LEAST_WORK = 1 << 17, MOST_ROUNDS = 3 }
 
 /* ---- what is a contraction ---- */
 
-static double mask_count(const Node *n, uint64_t mask, const int64_t *syms)
-{
-    double c = 1;
-    for (int i = 0; i < n->space->n; i++)
-        if (mask >> i & 1) c *= size_at(n->space->ext[i], syms);
-    return c;
-}
-
 bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Contraction *c)
 {
     uint64_t out = (1ull << sum->rank) - 1, all = (1ull << sum->space->n) - 1;
@@ -40,9 +32,9 @@ bool contraction_axes(Node *sum, uint64_t a, uint64_t b, const int64_t *syms, Co
     c->n = b & ~a & out;
     c->k = all & ~out;
     if (!c->m || !c->n || !c->k || (c->k & ~(a & b)) || (out & ~(a | b))) return false;
-    double m = mask_count(sum, c->m, syms), n = mask_count(sum, c->n, syms);
-    double k = mask_count(sum, c->k, syms);
-    c->work = m * n * k * mask_count(sum, c->batch, syms);
+    double m = axes_at(sum->space, c->m, syms), n = axes_at(sum->space, c->n, syms);
+    double k = axes_at(sum->space, c->k, syms);
+    c->work = m * n * k * axes_at(sum->space, c->batch, syms);
     return m >= LEAST_SIDE && n >= LEAST_SIDE && k >= LEAST_SIDE && c->work >= LEAST_WORK;
 }
 
@@ -199,8 +191,8 @@ static int side_for(const Sides *s, Edge e, const Node *sum, const int64_t *syms
         Sides with = *s;
         with.axes[side] |= edge_axes(e);
         if (!apart(&with, (1ull << sum->rank) - 1)) continue;
-        double size = mask_count(sum, with.axes[side], syms);
-        double growth = size - mask_count(sum, s->axes[side], syms);
+        double size = axes_at(sum->space, with.axes[side], syms);
+        double growth = size - axes_at(sum->space, s->axes[side], syms);
         if (best < 0 || growth < best_growth || (growth == best_growth && size < best_size)) {
             best = side;
             best_growth = growth;
@@ -224,7 +216,7 @@ static bool sides_from(const Factors *f, int i, int j, const Node *sum, const in
         int next = -1;
         double size = -1;
         for (int k = 0; k < f->n; k++) {
-            double c = used[k] ? -1 : mask_count(sum, edge_axes(f->f[k]), syms);
+            double c = used[k] ? -1 : axes_at(sum->space, edge_axes(f->f[k]), syms);
             if (c > size) {
                 next = k;
                 size = c;
@@ -247,7 +239,7 @@ static bool pair_factors(const Factors *f, Node *sum, const int64_t *syms, Sides
             Sides s;
             if (!sides_from(f, i, j, sum, syms, &s)) continue;
             if (!contraction_axes(sum, s.axes[0], s.axes[1], syms, &c)) continue;
-            double size = mask_count(sum, s.axes[0], syms) + mask_count(sum, s.axes[1], syms);
+            double size = axes_at(sum->space, s.axes[0], syms) + axes_at(sum->space, s.axes[1], syms);
             if (best_size >= 0 && size >= best_size) continue;
             *best = s;
             best_size = size;

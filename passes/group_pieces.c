@@ -73,9 +73,7 @@ static void separate_axes(Finder *f)
 static bool can_cut(const Node *n, int axis)
 {
     if (n->op == OP_scat) return false;
-    if (axis >= n->rank) return n->op == OP_sum;
-    if (n->op == OP_top) return axis != n->rank - 1;
-    return n->op != OP_scan || axis != n->attr.scan.axis;
+    return axis >= n->rank ? n->op == OP_sum : may_be_block(n, axis);
 }
 
 /* The axis of n in the class; -1 if it has none, or several. */

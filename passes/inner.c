@@ -4,7 +4,6 @@
  * for each of its axes where that axis is in the node reached, if it is read bare all the way.
  */
 #include "passes/group.h"
-#include "passes/inner.h"
 
 enum {
     LEAST_BLOCKS = 16,  /* along axes that both operands share: work for every core */
@@ -90,14 +89,6 @@ static void find_forward(Finder *f)
         if (f->forward[i]) node_reads(g->nodes.v[i], mark_forward, f);
 }
 
-static double count_of(const Finder *f, const Node *n, uint64_t axes)
-{
-    double count = 1;
-    for (int i = 0; i < n->space->n; i++)
-        if (axes >> i & 1) count *= size_at(n->space->ext[i], f->syms);
-    return count;
-}
-
 static void find_contractions(Finder *f)
 {
     Graph *g = f->g;
@@ -107,7 +98,7 @@ static void find_contractions(Finder *f)
         Contraction c;
         Node *n = g->nodes.v[i];
         if (!contraction_like(g, n, f->syms, &c)) continue;
-        f->barrier[i] = count_of(f, n, c.batch) < LEAST_BLOCKS;
+        f->barrier[i] = axes_at(n->space, c.batch, f->syms) < LEAST_BLOCKS;
         if (!f->barrier[i]) f->c[i] = c;
     }
 }
@@ -215,8 +206,10 @@ static bool fits(const Finder *f, const Node *score, uint64_t kept)
 {
     const Contraction *c = &f->c[score->id];
     uint64_t out = (1ull << score->rank) - 1, inner = out & ~kept;
-    return inner && count_of(f, score, c->batch & kept) >= LEAST_BLOCKS &&
-           4 * count_of(f, score, inner) <= MOST_SCORES && count_of(f, score, c->k) <= LONGEST_SUM;
+    const Space *sp = score->space;
+    return inner && axes_at(sp, c->batch & kept, f->syms) >= LEAST_BLOCKS &&
+           4 * axes_at(sp, inner, f->syms) <= MOST_SCORES &&
+           axes_at(sp, c->k, f->syms) <= LONGEST_SUM;
 }
 
 /* Where paths from the score lead: late with a library product on them, or from forward to

@@ -324,7 +324,6 @@ static bool better_last(const Wish *w, const double *votes, const Node *n, int d
     return !votes || votes[td] >= votes[te];
 }
 
-/* Runs in the order of their heads, the one whose tail is most wanted contiguous at the end. */
 /* No contraction reads or makes it: the axis most wanted as the contiguous one becomes that. */
 static void apply_votes(const double *votes, const Node *node, int8_t *order)
 {
@@ -337,6 +336,7 @@ static void apply_votes(const double *votes, const Node *node, int8_t *order)
     order[node->rank - 1] = last;
 }
 
+/* Runs in the order of their heads, the one whose tail is most wanted contiguous at the end. */
 static void apply_wish(const Wish *w, const double *votes, const Node *node, int8_t *order)
 {
     int rank = node->rank;

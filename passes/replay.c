@@ -16,6 +16,7 @@
  * a routing decision is made once; what a step reads as its state, because a state is not started
  * twice; conditions of branches, which are known before launch. A draw gives the same bits again.
  */
+#include "passes/sizes.h"
 #include "passes/walk.h"
 
 /* One checkpoint, chunk or reversible region during the walk. */
@@ -33,7 +34,6 @@ struct Replay {
     Graph *g;
     int n;         /* forward nodes */
     Scope **scope; /* by region: the innermost scope around it, itself included; NULL: none */
-    int *chunk;    /* by region: the innermost chunk region around it; 0: none */
     bool *decides; /* by node: a condition of a branch, or read by one */
 };
 
@@ -87,7 +87,6 @@ Replay *replay_new(Graph *g)
     Replay *r = NEW(g->arena, Replay);
     *r = (Replay){.g = g, .n = g->nodes.n};
     r->scope = NEW_N(g->arena, Scope *, g->regions.n);
-    r->chunk = NEW_N(g->arena, int, g->regions.n);
     find_conditions(r);
     int replay = 0;
     for (int i = 0; i < r->n; i++)
@@ -98,7 +97,6 @@ Replay *replay_new(Graph *g)
         bool replayed = q->kind == REGION_CHECKPOINT || q->kind == REGION_REVERSIBLE ||
                         (q->kind == REGION_CHUNK && !up); /* else what is around it replays it */
         r->scope[i] = replayed ? new_scope(r, i, up, ++replay) : up;
-        r->chunk[i] = q->kind == REGION_CHUNK ? i : r->chunk[q->parent];
         if (q->kind != REGION_STEP || !invertible(q)) continue;
         while (up && !up->step) up = up->up;
         if (!up) continue;
@@ -111,7 +109,7 @@ Replay *replay_new(Graph *g)
 void replay_enter(Replay *r, const Node *n)
 {
     const Scope *s = r->scope[n->region];
-    r->g->region = r->chunk[n->region];
+    r->g->region = chunk_around(r->g, n->region);
     r->g->replay = s ? s->replay : 0;
 }
 
@@ -230,7 +228,7 @@ static void make(Replay *r, Pending t)
     Loc loc = g->loc;
     int region = g->region, replay = g->replay,
         step = t.scope->step ? t.scope->step[t.node->id] : 0;
-    g->loc = t.node->loc, g->region = r->chunk[t.node->region], g->replay = t.scope->replay;
+    g->loc = t.node->loc, g->region = chunk_around(g, t.node->region), g->replay = t.scope->replay;
     Edge e = step ? undo(r, t.scope, &g->regions.v[step]) : clone(r, t.scope, t.node);
     t.scope->value[t.node->id] = e;
     g->loc = loc, g->region = region, g->replay = replay;

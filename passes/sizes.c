@@ -27,6 +27,14 @@ double count_at(const Space *s, int from, int to, const int64_t *syms)
     return n;
 }
 
+double axes_at(const Space *s, uint64_t axes, const int64_t *syms)
+{
+    double n = 1;
+    for (int i = 0; i < s->n; i++)
+        if (axes >> i & 1) n *= size_at(s->ext[i], syms);
+    return n;
+}
+
 double space_at(const Space *s, const int64_t *syms) { return count_at(s, 0, s->n, syms); }
 
 double elements_at(const Node *n, const int64_t *syms)

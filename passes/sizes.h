@@ -10,6 +10,8 @@ const int64_t *hint_syms(const Unit *u);
 double size_at(const Ix *e, const int64_t *syms);
 /* Positions of axes [from, to) of the space. */
 double count_at(const Space *s, int from, int to, const int64_t *syms);
+/* Positions of the axes whose bits are set. */
+double axes_at(const Space *s, uint64_t axes, const int64_t *syms);
 double space_at(const Space *s, const int64_t *syms);
 /* Elements of the node's value, and its bytes when stored. */
 double elements_at(const Node *n, const int64_t *syms);
