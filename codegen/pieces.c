@@ -22,13 +22,6 @@ void pieces_start(Planner *pl)
     pl->piece = p;
 }
 
-static const Space *cut_space(Graph *g, const Space *s, int axis, const Ix *ext)
-{
-    const Ix *all[MAX_AXES];
-    for (int i = 0; i < s->n; i++) all[i] = i == axis ? ext : s->ext[i];
-    return space_make(g, s->n, all);
-}
-
 void pieces_cut(Planner *pl, Work *w, int loop, int cut)
 {
     Graph *g = pl->g;
@@ -37,7 +30,7 @@ void pieces_cut(Planner *pl, Work *w, int loop, int cut)
     int n = w->space->n;
     for (int i = 0; i < n; i++) ix[i] = ix_axis(g, i);
     ix[cut] = ix_add(g, ix[cut], p->off);
-    const Space *to = cut_space(g, w->space, cut, p->len);
+    const Space *to = space_with(g, w->space, cut, p->len);
     const Map *m = map_make(g, n, ix);
     w->e = edge_comp(g, w->e, m, to);
     w->pos = map_make(g, w->rank, ix);
@@ -49,7 +42,7 @@ void pieces_cut(Planner *pl, Work *w, int loop, int cut)
 
 const Space *pieces_block(Planner *pl, const Space *block, int loop, int b)
 {
-    return b < 0 ? block : cut_space(pl->g, block, b, pl->piece[loop - 1].len);
+    return b < 0 ? block : space_with(pl->g, block, b, pl->piece[loop - 1].len);
 }
 
 /* ---- the plan's loops ---- */

@@ -100,10 +100,8 @@ int plan_add_buffer(Planner *pl, PlanBuffer b, const Space *shape)
 static int add_piece(Planner *pl, PlanBuffer b, const Space *shape, const Buffer *from)
 {
     const Piece *p = &pl->piece[from->loop - 1];
-    const Ix *ext[MAX_AXES];
-    for (int i = 0; i < shape->n; i++) ext[i] = i == from->cut ? p->size : shape->ext[i];
     b.piece = true;
-    int id = add_buffer(pl, b, space_make(pl->g, shape->n, ext), from->order);
+    int id = add_buffer(pl, b, space_with(pl->g, shape, from->cut, p->size), from->order);
     pl->starts.v[id] = ix_mul(pl->g, p->off, pl->strides.v[id][from->cut]);
     return id;
 }

@@ -77,10 +77,10 @@ static void cut_axes(Planner *pl, int loop, int cut, Axes *x)
 {
     Graph *g = pl->g;
     const Piece *p = &pl->piece[loop - 1];
-    const Ix *ix[MAX_AXES], *ext[MAX_AXES];
-    for (int i = 0; i < x->space->n; i++) ix[i] = ix_axis(g, i), ext[i] = x->space->ext[i];
-    ix[cut] = ix_add(g, ix[cut], p->off), ext[cut] = p->len;
-    const Space *to = space_make(g, x->space->n, ext);
+    const Ix *ix[MAX_AXES];
+    for (int i = 0; i < x->space->n; i++) ix[i] = ix_axis(g, i);
+    ix[cut] = ix_add(g, ix[cut], p->off);
+    const Space *to = space_with(g, x->space, cut, p->len);
     const Map *m = map_make(g, x->space->n, ix);
     x->at = ix_subst(g, x->at, m, to), x->bt = ix_subst(g, x->bt, m, to),
     x->ct = ix_subst(g, x->ct, m, to);

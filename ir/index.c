@@ -769,6 +769,13 @@ const Space *space_concat(Graph *g, const Space *a, const Space *b)
 
 const Space *space_slice(Graph *g, const Space *s, int from, int to) { return space_make(g, to - from, s->ext + from); }
 
+const Space *space_with(Graph *g, const Space *s, int axis, const Ix *ext)
+{
+    const Ix *all[MAX_AXES];
+    for (int i = 0; i < s->n; i++) all[i] = i == axis ? ext : s->ext[i];
+    return space_make(g, s->n, all);
+}
+
 const Ix *space_count(Graph *g, const Space *s)
 {
     const Ix *c = ix_const(g, 1);

@@ -149,6 +149,7 @@ const Map *map_subst(Graph *g, const Map *m, const Map *by, const Space *to);
 const Space *space_make(Graph *g, int n, const Ix *const *ext);
 const Space *space_concat(Graph *g, const Space *a, const Space *b);
 const Space *space_slice(Graph *g, const Space *s, int from, int to);
+const Space *space_with(Graph *g, const Space *s, int axis, const Ix *ext); /* that axis of another extent */
 const Ix *space_count(Graph *g, const Space *s);          /* number of positions */
 bool space_eq(Graph *g, const Space *a, const Space *b);  /* proved equal extent by extent */
 

@@ -181,11 +181,9 @@ static int peak_group(const Unit *u, const Extent *e, int n)
 /* What there is room for. */
 static const Space *buffer_space(Unit *u, const Buffer *b)
 {
-    const Ix *ext[MAX_AXES];
     if (!b->loop) return b->node->space;
-    for (int i = 0; i < b->node->rank; i++) ext[i] = b->node->space->ext[i];
-    ext[b->cut] = u->groups->loops.v[b->loop - 1].size;
-    return space_make(u->graph, b->node->rank, ext);
+    const Space *shape = node_shape(u->graph, b->node);
+    return space_with(u->graph, shape, b->cut, u->groups->loops.v[b->loop - 1].size);
 }
 
 static void make_tensors(Unit *u, const int64_t *syms, Explain *x)

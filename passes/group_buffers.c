@@ -62,12 +62,10 @@ static void read_last(Grouper *w, Grouping *out, int group, const Node *reader)
 static void shrink(Grouper *w, Grouping *out, Buffer *b)
 {
     const Node *n = b->node;
-    const Ix *ext[MAX_AXES];
     b->cut = w->cut[n->id];
     b->loop = out->groups.v[b->first].loop;
-    for (int i = 0; i < n->rank; i++) ext[i] = n->space->ext[i];
-    ext[b->cut] = out->loops.v[b->loop - 1].size;
-    b->count = space_count(w->g, space_make(w->g, n->rank, ext));
+    const Ix *size = out->loops.v[b->loop - 1].size;
+    b->count = space_count(w->g, space_with(w->g, node_shape(w->g, n), b->cut, size));
 }
 
 /* All that a loop writes or reads, but pieces, lives while it runs: it comes back. */
