@@ -172,6 +172,7 @@ typedef struct {
     const Ix *more; /* sums are added to what is there if this isn't 0; NULL: nothing is there */
 } Work;
 
+static inline bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
 void emit_work(Emit *e, const Work *w);
 bool is_keyed(const Work *w, int axis); /* an axis of space that a scatter's key replaces */
 
@@ -259,6 +260,7 @@ static inline int deeper(int a, int b) { return a > b ? a : b; }
 /* What was computed for (a, b, c); its v.s is NULL where nothing was. */
 Memo *memo_slot(Nest *n, const void *a, const void *b, int c);
 Val remember(Nest *n, const void *a, const void *b, int c, Val v);
+const Ix *atom_ix(Graph *g, const Atom *f, const Space *s); /* the atom alone, over s */
 /* The value of an index expression over the nest's space: int, or with wide 64 bits. */
 Val ix_val(Nest *n, const Ix *e, int ctx, bool wide);
 Val edge_val(Nest *n, Edge e, int ctx);

@@ -92,23 +92,25 @@ static Val atom_val(Nest *n, const Atom *f, int ctx, bool wide)
 
 static bool is_size(const Atom *f) { return f->axes == 0 && !f->loads; }
 
-/* A size atom as an expression again. */
-static const Ix *size_of(Graph *g, const Atom *f)
+const Ix *atom_ix(Graph *g, const Atom *f, const Space *s)
 {
     switch (f->kind) {
+    case AT_AXIS:
+        return ix_axis(g, f->id);
     case AT_SYM:
         return ix_sym(g, g->syms.v[f->id].name, NO_LOC);
     case AT_DIV:
-        return ix_div(g, f->a, f->b, NULL);
+        return ix_div(g, f->a, f->b, s);
     case AT_MOD:
-        return ix_mod(g, f->a, f->b, NULL);
+        return ix_mod(g, f->a, f->b, s);
     case AT_MIN:
-        return ix_min(g, f->a, f->b, NULL);
+        return ix_min(g, f->a, f->b, s);
     case AT_MAX:
-        return ix_max(g, f->a, f->b, NULL);
-    default:
-        diag_bug(g->diag, "not a size");
+        return ix_max(g, f->a, f->b, s);
+    case AT_LOAD:
+        return ix_load(g, f->load, s);
     }
+    diag_bug(g->diag, "an index of unknown kind");
 }
 
 /* Splits a term into a size and the positions it is multiplied with. */
@@ -118,7 +120,7 @@ static const Ix *split_term(Graph *g, const Term *t, const Atom **pos, int *npos
     *npos = 0;
     for (int i = 0; i < t->n; i++)
         if (is_size(t->f[i]))
-            coef = ix_mul(g, coef, size_of(g, t->f[i]));
+            coef = ix_mul(g, coef, atom_ix(g, t->f[i], NULL));
         else
             pos[(*npos)++] = t->f[i];
     return coef;

@@ -49,6 +49,12 @@ static bool same_when(const List *l, const When *when, int n)
     return same;
 }
 
+/* Positions that a list is over: those of the summed axes. */
+static const Ix *positions_of(Graph *g, const List *l)
+{
+    return space_count(g, space_slice(g, l->space, l->nkept, l->space->n));
+}
+
 static int int_buffer(Planner *pl, const Space *shape)
 {
     return plan_add_buffer(pl, (PlanBuffer){.cls = PB_TEMP, .dt = DT_INT}, shape);
@@ -58,12 +64,11 @@ static List *new_list(Planner *pl, const List *like)
 {
     Graph *g = pl->g;
     List *l = arena_copy(pl->a, like, sizeof *like);
-    const Ix *ext[MAX_AXES], *count = ix_const(g, 1);
+    const Ix *ext[MAX_AXES];
     for (int i = 0; i < l->nkept; i++) ext[i] = l->space->ext[i];
     ext[l->nkept] = ix_add(g, l->ext, ix_const(g, 1));
     l->first = int_buffer(pl, space_make(g, l->nkept + 1, ext));
-    for (int i = l->nkept; i < l->space->n; i++) count = ix_mul(g, count, l->space->ext[i]);
-    ext[l->nkept] = count;
+    ext[l->nkept] = positions_of(g, l);
     l->slot = int_buffer(pl, space_make(g, l->nkept + 1, ext));
     int8_t *block = NEW_N(pl->a, int8_t, l->space->n + 1);
     for (int i = 0; i < l->space->n; i++) block[i] = (int8_t)(i < l->nkept ? i : -1);
@@ -115,8 +120,7 @@ void emit_list(Emit *e, const Work *w)
     const char *ext = emit_int(e, l->ext), *first = emit_buffer(e, l->first, true),
                *slot = emit_buffer(e, l->slot, true);
     const Space *kept = space_slice(g, l->space, 0, l->nkept);
-    const Ix *count = ix_const(g, 1), *row = row_major(g, kept);
-    for (int i = l->nkept; i < l->space->n; i++) count = ix_mul(g, count, l->space->ext[i]);
+    const Ix *count = positions_of(g, l), *row = row_major(g, kept);
     for (int pass = 0; pass < 2; pass++) {
         Nest n;
         nest_open(&n, e, w, NULL);
@@ -146,8 +150,12 @@ void emit_list(Emit *e, const Work *w)
 
 /* ---- sums over lists ---- */
 
-/* The bounds of the element's list, as names at the innermost depth so far. */
-static const char *bounds(Nest *n, const Work *w, const char **end)
+/* The element's list, as names at the innermost depth so far: slot[from] .. slot[end - 1]. */
+typedef struct {
+    const char *from, *end, *slot;
+} Bounds;
+
+static Bounds bounds(Nest *n, const Work *w)
 {
     Emit *e = n->e;
     Graph *g = e->g;
@@ -155,18 +163,17 @@ static const char *bounds(Nest *n, const Work *w, const char **end)
     const Ix *at = ix_const(g, 0);
     for (int i = 0; i < l->nkept; i++)
         at = ix_add(g, ix_mul(g, at, l->space->ext[i]), w->pos->ix[l->axis[i]]);
-    const Ix *count = ix_const(g, 1);
-    for (int i = l->nkept; i < l->space->n; i++) count = ix_mul(g, count, l->space->ext[i]);
     const Ix *first = ix_add(g, ix_mul(g, at, ix_add(g, l->ext, ix_const(g, 1))),
                              w->pos->ix[scat_listed(w->node)]);
-    Val f = ix_val(n, first, 0, true), s = ix_val(n, ix_mul(g, at, count), 0, true);
-    const char *from = emit_name(e, 'q'), *slot = emit_name(e, 'q');
-    *end = emit_name(e, 'q');
+    Val f = ix_val(n, first, 0, true), s = ix_val(n, ix_mul(g, at, positions_of(g, l)), 0, true);
+    Bounds r = {.from = emit_name(e, 'q')};
+    r.slot = emit_name(e, 'q'), r.end = emit_name(e, 'q');
     const char *b = emit_buffer(e, l->first, false);
-    nest_code(n, n->depth, "const int %s = %s[%s], %s = %s[%s + 1];\n", from, b, f.s, *end, b, f.s);
-    nest_code(n, n->depth, "const int *const %s = %s + %s;\n", slot, emit_buffer(e, l->slot, false),
-              s.s);
-    return arena_printf(e->a, "%s %s", from, slot);
+    nest_code(n, n->depth, "const int %s = %s[%s], %s = %s[%s + 1];\n", r.from, b, f.s, r.end, b,
+              f.s);
+    nest_code(n, n->depth, "const int *const %s = %s + %s;\n", r.slot,
+              emit_buffer(e, l->slot, false), s.s);
+    return r;
 }
 
 /* Positions of the summed axes from the row-major number r, the last axis fastest. */
@@ -188,17 +195,17 @@ static void positions(Nest *n, const Work *w, const char *r)
 }
 
 /* for q in from .. end by ROWS: for p in q .. : position p of the list */
-static void open_list(Nest *n, const Work *w, const char *from, const char *slot, const char *end,
-                      const char *before, const char *after)
+static void open_list(Nest *n, const Work *w, const Bounds *b, const char *before,
+                      const char *after)
 {
     Arena *a = n->e->a;
     const char *q = emit_name(n->e, 'q'), *p = emit_name(n->e, 'q'), *r = emit_name(n->e, 'q');
-    nest_head(n, arena_printf(a, "for (int %s = %s; %s < %s; %s += %d)", q, from, q, end, q, ROWS));
+    nest_head(n, arena_printf(a, "for (int %s = %s; %s < %s; %s += %d)", q, b->from, q, b->end, q, ROWS));
     nest_code(n, n->depth, "%s", before);
     nest_tail(n, n->depth, "%s", after);
     nest_head(n, arena_printf(a, "for (int %s = %s; %s < rtc_least(%s, %s + %d); %s++)", p, q, p,
-                              end, q, ROWS, p));
-    nest_code(n, n->depth, "const int %s = %s[%s];\n", r, slot, p);
+                              b->end, q, ROWS, p));
+    nest_code(n, n->depth, "const int %s = %s[%s];\n", r, b->slot, p);
     positions(n, w, r);
 }
 
@@ -206,15 +213,14 @@ static void listed_scalar(Emit *e, const Work *w)
 {
     Arena *a = e->a;
     bool real = w->dt == DT_FLOAT;
-    const char *acc = emit_name(e, 'a'), *total = emit_name(e, 'a'), *end;
+    const char *acc = emit_name(e, 'a'), *total = emit_name(e, 'a');
     Nest n;
     nest_open(&n, e, w, NULL);
     open_out(&n, w, NO_LANE, -1);
     int outer = n.depth;
-    char *from = arena_strdup(a, bounds(&n, w, &end)), *slot = strchr(from, ' ');
-    *slot++ = 0;
+    Bounds list = bounds(&n, w);
     nest_code(&n, outer, "%s %s = 0;\n", real ? "double" : "unsigned", total);
-    open_list(&n, w, from, slot, end,
+    open_list(&n, w, &list,
               arena_printf(a, "%s %s = 0;\n", real ? "float" : "unsigned", acc),
               arena_printf(a, "%s += %s;\n", total, acc));
     Val v = edge_val(&n, w->e, 0);
@@ -228,19 +234,18 @@ static void listed_lanes(Emit *e, const Work *w, int lane)
 {
     Arena *a = e->a;
     bool real = w->dt == DT_FLOAT;
-    const char *type = real ? "float" : "unsigned", *wide = real ? "double" : "unsigned", *end;
+    const char *type = real ? "float" : "unsigned", *wide = real ? "double" : "unsigned";
     const char *acc = emit_name(e, 'a'), *total = emit_name(e, 'a');
     Nest n;
     nest_open(&n, e, w, NULL);
     open_out(&n, w, lane, -1);
-    char *from = arena_strdup(a, bounds(&n, w, &end)), *slot = strchr(from, ' ');
-    *slot++ = 0;
+    Bounds list = bounds(&n, w);
     int size;
     const char *count = open_chunks(&n, lane, &size);
     int outer = n.depth;
     nest_code(&n, outer, "%s %s[%d];\n%s %s[%d];\n%s", type, acc, size, wide, total, size,
               lanes_text(e, count, arena_printf(a, "%s[l] = 0;", total)));
-    open_list(&n, w, from, slot, end, lanes_text(e, count, arena_printf(a, "%s[l] = 0;", acc)),
+    open_list(&n, w, &list, lanes_text(e, count, arena_printf(a, "%s[l] = 0;", acc)),
               lanes_text(e, count, arena_printf(a, "%s[l] += %s[l];", total, acc)));
     inner_lanes(&n, lane, count);
     Val v = edge_val(&n, w->e, 0);

@@ -179,6 +179,14 @@ static void choose_layouts(Emit *e, const WorkList *wl)
         ;
 }
 
+/* Lanes of a tile would have lists of their own. */
+static bool has_list(const WorkList *wl)
+{
+    for (int i = 0; i < wl->n; i++)
+        if (wl->w[i].list) return true;
+    return false;
+}
+
 static void choose_tile(Emit *e, const WorkList *wl)
 {
     static const int inner_lanes[] = {LANES, LANES / 2, LANES / 4}, wide[] = {WIDE_TILE};
@@ -188,9 +196,7 @@ static void choose_tile(Emit *e, const WorkList *wl)
     int best = -1, best_lanes = lanes[0];
     e->tile = -1;
     double least = whole_cost(e, wl);
-    for (int i = 0; i < wl->n; i++)
-        if (wl->w[i].list) least = 0; /* lanes of a tile would have lists of their own */
-    for (int b = 0; b < e->block->n; b++)
+    for (int b = 0; b < e->block->n && !has_list(wl); b++)
         for (int k = 0; k < (inner ? COUNT(inner_lanes) : 1); k++) {
             e->tile = b, e->tile_lanes = lanes[k];
             double cost = whole_cost(e, wl);

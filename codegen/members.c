@@ -60,8 +60,6 @@ Val emit_target(Nest *n, const Work *w)
 
 /* ---- opening the loops over out axes ---- */
 
-static bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
-
 /* The tile's lanes (unless they are the lane loop) and the inner out axes but `lane` and `skip`. */
 void open_out(Nest *n, const Work *w, int lane, int skip)
 {

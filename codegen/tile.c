@@ -15,8 +15,6 @@ enum { LEAST_ROWS = 4, LEAST_PACKED_ROWS = 8, MOST_LANES = 96, LEAST_LANES = 16 
 /* per multiplication, in contiguous accesses (lanes.c); per element that is packed or spread */
 static const double MULTIPLY = 0.15, MOVE = 1.5, PER_LANES = 8, PER_ROWS = 4, PER_SUMS = 4;
 
-static bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
-
 /* ---- sets of axes, the last one fastest ---- */
 
 static double mask_hint(Emit *e, const Work *w, uint64_t mask)
@@ -107,31 +105,10 @@ static void written_operand(Emit *e, const Work *w, TileOperand *o)
 
 /* ---- parts of an address ---- */
 
-static const Ix *factor_ix(Graph *g, const Atom *f, const Space *s)
-{
-    switch (f->kind) {
-    case AT_AXIS:
-        return ix_axis(g, f->id);
-    case AT_SYM:
-        return ix_sym(g, g->syms.v[f->id].name, NO_LOC);
-    case AT_DIV:
-        return ix_div(g, f->a, f->b, s);
-    case AT_MOD:
-        return ix_mod(g, f->a, f->b, s);
-    case AT_MIN:
-        return ix_min(g, f->a, f->b, s);
-    case AT_MAX:
-        return ix_max(g, f->a, f->b, s);
-    case AT_LOAD:
-        return ix_load(g, f->load, s);
-    }
-    diag_bug(g->diag, "an index of unknown kind");
-}
-
 static const Ix *term_ix(Graph *g, const Term *t, const Space *s)
 {
     const Ix *ix = ix_const(g, t->coef);
-    for (int i = 0; i < t->n; i++) ix = ix_mul(g, ix, factor_ix(g, t->f[i], s));
+    for (int i = 0; i < t->n; i++) ix = ix_mul(g, ix, atom_ix(g, t->f[i], s));
     return ix;
 }
 
