@@ -310,8 +310,9 @@ void private_reads(Emit *e, const Work *w, bool *read);
 bool reads_pieces(Emit *e, const Work *w, int axis);
 
 int tile_axis_of(const Emit *e, const Work *w); /* the axis of w that is cut into the tile; -1 */
-/* Element number that w stores to, without the tile's lane; scatters: without their keys. */
-const Ix *store_address(const Emit *e, const Work *w);
+/* Element number that w stores to, without the tile's lane and its node's axis `skip` (or -1); keyed:
+ * with keys instead of the axes they replace. */
+const Ix *store_address(const Emit *e, const Work *w, int skip, bool keyed);
 
 /* ---- split.c ---- */
 

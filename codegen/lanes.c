@@ -81,11 +81,14 @@ int tile_axis_of(const Emit *e, const Work *w)
     return -1;
 }
 
-const Ix *store_address(const Emit *e, const Work *w)
+const Ix *store_address(const Emit *e, const Work *w, int skip, bool keyed)
 {
     const Ix *at = ix_const(e->g, 0);
-    for (int i = 0; i < w->out; i++)
-        if (w->stride[i]) at = ix_add(e->g, at, ix_mul(e->g, w->pos->ix[i], w->stride[i]));
+    for (int i = 0; i < w->out; i++) {
+        if (!w->stride[i] || i == skip) continue;
+        const Ix *pos = keyed && w->key && w->key[i] ? w->key[i] : w->pos->ix[i];
+        at = ix_add(e->g, at, ix_mul(e->g, pos, w->stride[i]));
+    }
     return w->start ? ix_sub(e->g, at, w->start) : at;
 }
 
@@ -99,7 +102,7 @@ static double axis_cost(Walk *k, int axis)
     if (op_info[w->op].cls == CLASS_REDUCE)
         cost += axis < w->rank ? 1 : 0.25;
     else if (w->op != OP_top)
-        cost += access_cost(g, store_address(k->e, w), axis);
+        cost += access_cost(g, store_address(k->e, w, -1, false), axis);
     return cost * (1 + START / n);
 }
 
@@ -119,7 +122,7 @@ static double tile_cost(Walk *k)
     if (op_info[w->op].cls == CLASS_REDUCE)
         cost += 1;
     else
-        cost += w->priv || axis < 0 ? 1 : access_cost(g, store_address(k->e, w), axis);
+        cost += w->priv || axis < 0 ? 1 : access_cost(g, store_address(k->e, w, -1, false), axis);
     return cost * (1 + START / n);
 }
 
@@ -255,7 +258,7 @@ static bool has_piece(const Ix *e, int axis)
 bool reads_pieces(Emit *e, const Work *w, int axis)
 {
     Walk k = walk_work(e, w);
-    bool any = has_piece(store_address(e, w), axis);
+    bool any = has_piece(store_address(e, w, -1, false), axis);
     for (int i = 0; i < k.buffers.n; i++) any |= has_piece(k.buffers.v[i], axis);
     for (int i = 0; i < k.privates.n; i++) any |= has_piece(k.privates.v[i], axis);
     for (int i = 0; i < k.others.n; i++) any |= has_piece(k.others.v[i], axis);

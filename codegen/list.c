@@ -200,7 +200,8 @@ static void open_list(Nest *n, const Work *w, const Bounds *b, const char *befor
 {
     Arena *a = n->e->a;
     const char *q = emit_name(n->e, 'q'), *p = emit_name(n->e, 'q'), *r = emit_name(n->e, 'q');
-    nest_head(n, arena_printf(a, "for (int %s = %s; %s < %s; %s += %d)", q, b->from, q, b->end, q, ROWS));
+    nest_head(
+        n, arena_printf(a, "for (int %s = %s; %s < %s; %s += %d)", q, b->from, q, b->end, q, ROWS));
     nest_code(n, n->depth, "%s", before);
     nest_tail(n, n->depth, "%s", after);
     nest_head(n, arena_printf(a, "for (int %s = %s; %s < rtc_least(%s, %s + %d); %s++)", p, q, p,
@@ -220,8 +221,7 @@ static void listed_scalar(Emit *e, const Work *w)
     int outer = n.depth;
     Bounds list = bounds(&n, w);
     nest_code(&n, outer, "%s %s = 0;\n", real ? "double" : "unsigned", total);
-    open_list(&n, w, &list,
-              arena_printf(a, "%s %s = 0;\n", real ? "float" : "unsigned", acc),
+    open_list(&n, w, &list, arena_printf(a, "%s %s = 0;\n", real ? "float" : "unsigned", acc),
               arena_printf(a, "%s += %s;\n", total, acc));
     Val v = edge_val(&n, w->e, 0);
     nest_code(&n, n.depth, "%s += %s;\n", acc, v.s);

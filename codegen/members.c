@@ -30,20 +30,6 @@ static const char *target_lane(const Nest *n, const Work *w)
     return w->buf >= 0 ? NULL : n->tile_var;
 }
 
-/* Element number of the target, the node's axis `skip` (or -1) left out; keys replace keyed axes.
- */
-static const Ix *target_at(Nest *n, const Work *w, int skip)
-{
-    Graph *g = n->e->g;
-    const Ix *at = ix_const(g, 0);
-    for (int i = 0; i < w->out; i++) {
-        if (!w->stride[i] || i == skip) continue;
-        const Ix *pos = w->key && w->key[i] ? w->key[i] : w->pos->ix[i];
-        at = ix_add(g, at, ix_mul(g, pos, w->stride[i]));
-    }
-    return w->start ? ix_sub(g, at, w->start) : at;
-}
-
 bool is_keyed(const Work *w, int axis)
 {
     for (int i = 0; w->key && i < w->out; i++)
@@ -54,8 +40,8 @@ bool is_keyed(const Work *w, int axis)
 Val emit_target(Nest *n, const Work *w)
 {
     if (w->priv && w->priv->scalar) return (Val){target_pointer(n, w), 1, w->dt};
-    return element(n, target_pointer(n, w), target_type(w), target_at(n, w, -1), target_lane(n, w),
-                   0);
+    return element(n, target_pointer(n, w), target_type(w), store_address(n->e, w, -1, true),
+                   target_lane(n, w), 0);
 }
 
 /* ---- opening the loops over out axes ---- */
@@ -289,7 +275,7 @@ static void emit_top(Emit *e, const Work *w)
     const char *m = emit_extent(e, width), *lane = target_lane(&n, w);
     nest_tail(&n, outer, "rtc_top(%s, (int)%s, (int)%s, %s, %s);\n", key, emit_extent(e, count), m,
               best, work);
-    Val base = ix_val(&n, target_at(&n, w, own), 0, true);
+    Val base = ix_val(&n, store_address(e, w, own, true), 0, true);
     const char *step = w->stride[own] ? emit_int(e, w->stride[own]) : "0";
     const char *to = w->priv && w->priv->scalar
                          ? target_pointer(&n, w)

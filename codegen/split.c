@@ -114,12 +114,21 @@ static Work joined(Emit *e, const Work *w, int p, int q)
     return r;
 }
 
+/* False: what w stores to tells that the two are no one axis. */
+static bool may_join(Emit *e, const Work *w, int p, int q)
+{
+    const Ix *at = store_address(e, w, -1, false), *sp, *sq, *rest, *size = w->space->ext[q];
+    if (ix_is(size, 1) || ix_is(w->space->ext[p], 1)) return true;
+    if (!ix_affine(e->g, at, p, &sp, &rest) || !ix_affine(e->g, at, q, &sq, &rest)) return true;
+    return sp == ix_mul(e->g, sq, size);
+}
+
 static bool join_once(Emit *e, Work *w)
 {
     for (int p = 0; p < w->rank; p++)
         for (int q = 0; q < w->rank; q++) {
             if (p == q || (w->axis && (w->axis[p] >= 0 || w->axis[q] >= 0))) continue;
-            if (!ix_is_const(w->space->ext[q])) continue;
+            if (!ix_is_const(w->space->ext[q]) || !may_join(e, w, p, q)) continue;
             Work one = joined(e, w, p, q);
             if (reads_pieces(e, &one, p < q ? p : q)) continue;
             *w = one;

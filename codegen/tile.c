@@ -100,7 +100,7 @@ static bool read_operand(Emit *e, const Work *w, Edge x, TileOperand *o)
 static void written_operand(Emit *e, const Work *w, TileOperand *o)
 {
     *o = (TileOperand){.priv = w->buf < 0 ? w->priv : NULL, .buf = w->buf};
-    o->at = store_address(e, w);
+    o->at = store_address(e, w, -1, false);
 }
 
 /* ---- parts of an address ---- */

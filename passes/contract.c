@@ -239,7 +239,8 @@ static bool pair_factors(const Factors *f, Node *sum, const int64_t *syms, Sides
             Sides s;
             if (!sides_from(f, i, j, sum, syms, &s)) continue;
             if (!contraction_axes(sum, s.axes[0], s.axes[1], syms, &c)) continue;
-            double size = axes_at(sum->space, s.axes[0], syms) + axes_at(sum->space, s.axes[1], syms);
+            double size =
+                axes_at(sum->space, s.axes[0], syms) + axes_at(sum->space, s.axes[1], syms);
             if (best_size >= 0 && size >= best_size) continue;
             *best = s;
             best_size = size;
