@@ -48,6 +48,15 @@ exists() {
   done
 }
 
+# A run that logs every step has made a few of them; 6 s at most.
+await_steps() { # run directory
+  local i
+  for ((i = 0; i < 600; i++)); do
+    [ "$(wc -l 2>/dev/null <"$1/log.csv" || echo 0)" -gt 5 ] && break
+    sleep 0.01
+  done
+}
+
 # tensors FILE {NAME DTYPE SHAPE HEX}...: a safetensors file; HEX are the data's bytes, SHAPE is "2, 8".
 tensors() {
   local file=$1 header="{" data="" at=0 bytes

@@ -52,10 +52,7 @@ long="--data words.tsv --batch 8 --threads 1 --steps 600 --eval-every 100000 --s
 # shellcheck disable=SC2086
 "$rtc" train "$pairing" $long --out cut --log-every 1 2>/dev/null &
 pid=$!
-for ((i = 0; i < 600; i++)); do
-  [ "$(wc -l 2>/dev/null <cut/log.csv || echo 0)" -gt 5 ] && break
-  sleep 0.01
-done
+await_steps cut
 kill -INT $pid
 wait $pid
 [ $? -eq 130 ] || fail "no status 130 after SIGINT"

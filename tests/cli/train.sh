@@ -32,10 +32,7 @@ long="--data text.txt --batch 8 --time 64 --threads 1 --steps 500 --eval-every 1
 # shellcheck disable=SC2086
 "$rtc" train "$tiny" $long --out cut --log-every 1 2>cut.err &
 pid=$!
-for ((i = 0; i < 600; i++)); do
-  [ "$(wc -l 2>/dev/null <cut/log.csv || echo 0)" -gt 5 ] && break
-  sleep 0.01
-done
+await_steps cut
 kill -INT $pid
 wait $pid
 status=$?
@@ -78,10 +75,7 @@ expect 1 "fit model tiny" "$rtc" eval whole --data text.txt --set dim=3
 # shellcheck disable=SC2086
 "$rtc" train "$tiny" $long --out killed --log-every 1 --save-every 1 2>/dev/null &
 pid=$!
-for ((i = 0; i < 600; i++)); do
-  [ "$(wc -l 2>/dev/null <killed/log.csv || echo 0)" -gt 5 ] && break
-  sleep 0.01
-done
+await_steps killed
 kill -KILL $pid
 wait $pid 2>/dev/null
 # shellcheck disable=SC2086
