@@ -1,7 +1,9 @@
 /* loops.c: one kernel from the works of a group. Contract: emit.h. */
 #include "codegen/emit.h"
 
-enum { WIDE_TILE = 512 }; /* lanes per block where nothing is private */
+/* Lanes per block; wider where nothing is private: memory likes long runs. */
+static const int narrow_tiles[] = {64, 32, 16}, wide_tiles[] = {512, 256, 128, 64, 32, 16},
+                 pointwise_tiles[] = {512};
 
 static const double SCRATCH_LIMIT = 256e3, SPILL = 2, FEW_BLOCKS = 8, LAUNCH = 1 << 15,
                     TILED = 0.25; /* a multiplication in registers, in scalar operations */
@@ -189,15 +191,18 @@ static bool has_list(const WorkList *wl)
 
 static void choose_tile(Emit *e, const WorkList *wl)
 {
-    static const int inner_lanes[] = {LANES, LANES / 2, LANES / 4}, wide[] = {WIDE_TILE};
-    bool inner = false;
-    for (int i = 0; i < wl->n; i++) inner |= has_inner(&wl->w[i]) || wl->w[i].buf < 0;
-    const int *lanes = inner ? inner_lanes : wide;
+    bool inner = false, private = false;
+    for (int i = 0; i < wl->n; i++) {
+        inner |= has_inner(&wl->w[i]);
+        private |= wl->w[i].buf < 0;
+    }
+    const int *lanes = private ? narrow_tiles : inner ? wide_tiles : pointwise_tiles;
+    int choices = private ? COUNT(narrow_tiles) : inner ? COUNT(wide_tiles) : COUNT(pointwise_tiles);
     int best = -1, best_lanes = lanes[0];
     e->tile = -1;
     double least = whole_cost(e, wl);
     for (int b = 0; b < e->block->n && !has_list(wl); b++)
-        for (int k = 0; k < (inner ? COUNT(inner_lanes) : 1); k++) {
+        for (int k = 0; k < choices; k++) {
             e->tile = b, e->tile_lanes = lanes[k];
             double cost = whole_cost(e, wl);
             if (cost < least) least = cost, best = b, best_lanes = lanes[k];
