@@ -197,7 +197,9 @@ static void choose_tile(Emit *e, const WorkList *wl)
         private |= wl->w[i].buf < 0;
     }
     const int *lanes = private ? narrow_tiles : inner ? wide_tiles : pointwise_tiles;
-    int choices = private ? COUNT(narrow_tiles) : inner ? COUNT(wide_tiles) : COUNT(pointwise_tiles);
+    int choices = private ? COUNT(narrow_tiles)
+                  : inner ? COUNT(wide_tiles)
+                          : COUNT(pointwise_tiles);
     int best = -1, best_lanes = lanes[0];
     e->tile = -1;
     double least = whole_cost(e, wl);

@@ -182,9 +182,9 @@ static double private_total(const Grouper *w, const Group *gr)
 
 /* Where blocks abound, the innermost axes are better loops inside them: a block is then a row of
  * contiguous elements, not one. */
-static void shorten_block(Grouper *w, Group *gr)
+static void shorten_block(Grouper *w, Group *gr, const Cluster *c)
 {
-    double blocks = space_at(gr->block, w->syms), inner = 1;
+    double blocks = cluster_blocks(w, c), inner = 1;
     int n = gr->block->n, least = 0;
     for (int i = 0; i < gr->members.n; i++) {
         int keyed = scat_listed(gr->members.v[i].node);
@@ -217,7 +217,7 @@ static Group make_group(Grouper *w, int cluster, int id)
         gr.block = space_make(w->g, 0, NULL);
     } else {
         sort_block(w, &gr, c);
-        if (!w->unfused && !c->inner) shorten_block(w, &gr);
+        if (!w->unfused && !c->inner) shorten_block(w, &gr, c);
     }
     return gr;
 }

@@ -4,6 +4,7 @@
  *   group_needs.c    what kernels and the host must compute, when, and in which phase
  *   group_keep.c     which nodes are computed once and kept; what each reads
  *   group_pieces.c   kept nodes that run in a loop over pieces of an axis
+ *   group_large.c    ... and those around a value that is too large to store whole
  *   group_merge.c    clusters of kept nodes, merged while their block axes agree
  *   group_order.c    order of execution
  *   group_private.c  light values worth a private array inside a group
@@ -104,14 +105,23 @@ void group_reads(Grouper *w);
 /* The kept nodes and leaves under edge e (over `space`) that are read through light nodes. */
 void reads_under(Grouper *w, Edge e, const Space *space, Reads *out);
 
-/* Which kept nodes run in loops over pieces: those of chunk regions. */
+/* Which kept nodes run in loops over pieces: those of chunk regions, and around values that are too
+ * large to store whole. */
 void group_pieces(Grouper *w);
+void group_large(Grouper *w, int *class);
+/* Loops over pieces of `size` positions of an axis of that extent, of what of the nodes can; with
+ * `must`, only if one loop will do, and nothing outside it reads that one's value. Says whether it made any.
+ * `class`, by node and axis, belongs to itself everywhere, before and after. */
+bool pieces_make(Grouper *w, Ints nodes, const Ix *extent, const Ix *size, int *class,
+                 const Node *must);
 /* From here on the loop is one: what reads a part of it depends on all of it. Its clusters are
  * merged. */
 void pieces_close(Grouper *w, int loop);
 
 void group_merge(Grouper *w);
 int group_find(const Grouper *w, int cluster);
+/* Blocks of the cluster that run at once: within a loop over pieces, those of a piece. */
+double cluster_blocks(const Grouper *w, const Cluster *c);
 /* NULL if clusters a and b (leaders; a reads nothing of b) may become one; else why not. */
 const char *group_obstacle(Grouper *w, int a, int b);
 

@@ -176,6 +176,15 @@ static void pair_rest(Grouper *w, int a, int b, Pairing *p)
             }
 }
 
+/* Blocks that run at once: within a loop over pieces, those of a piece. */
+static double blocks_along(const Grouper *w, const Cluster *c, int axis)
+{
+    double n = size_at(c->ext[axis], w->syms);
+    if (c->loop < 0 || axis != c->cut) return n;
+    double piece = size_at(w->loops.v[c->loop].size, w->syms);
+    return piece < n ? piece : n;
+}
+
 /* The shared block axes; two of a that meet one of b can't both be kept, nor can an axis that a
  * loop cuts in only one of the two. */
 static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
@@ -195,17 +204,17 @@ static double pair_clusters(Grouper *w, int a, int b, Pairing *p)
         if (p->with[i] < 0 || taken >> p->with[i] & 1 || !cut_alike) p->with[i] = NONE;
         if (p->with[i] < 0) continue;
         taken |= 1ull << p->with[i];
-        blocks *= size_at(ca->ext[i], w->syms);
+        blocks *= blocks_along(w, ca, i);
     }
     return blocks;
 }
 
 /* ---- may they merge? ---- */
 
-static double cluster_blocks(const Grouper *w, const Cluster *c)
+double cluster_blocks(const Grouper *w, const Cluster *c)
 {
     double n = 1;
-    for (int i = 0; i < c->nblock; i++) n *= size_at(c->ext[i], w->syms);
+    for (int i = 0; i < c->nblock; i++) n *= blocks_along(w, c, i);
     return n;
 }
 
@@ -493,7 +502,7 @@ static bool chain_has_blocks(Grouper *w, Chain *c)
     }
     const Cluster *first = &w->clusters.v[c->cluster[0]];
     for (int x = 0; x < first->nblock; x++)
-        if (shared_class(w, c, chain_find(c, x))) blocks *= size_at(first->ext[x], w->syms);
+        if (shared_class(w, c, chain_find(c, x))) blocks *= blocks_along(w, first, x);
     if (need > enough) need = enough;
     return !c->table && members <= MOST_MEMBERS && (blocks >= need || work <= SMALL_WORK);
 }

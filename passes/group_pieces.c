@@ -171,18 +171,22 @@ static bool in_level(const Finder *f, int id, int level)
     return f->cut[id] >= 0 && f->level[id] == level;
 }
 
+/* Do only members of its level read the value? */
+static bool stays_inside(const Finder *f, int id)
+{
+    const Grouper *w = f->w;
+    bool inside =
+        f->cut[id] >= 0 && f->cut[id] < w->g->nodes.v[id]->rank && !w->root[id] && w->readers[id].n;
+    for (int k = 0; inside && k < w->readers[id].n; k++)
+        inside = in_level(f, w->readers[id].v[k], f->level[id]);
+    return inside;
+}
+
 /* Is there a value that only the level's members read? */
 static bool saves_memory(const Finder *f, int level)
 {
-    const Grouper *w = f->w;
-    for (int i = 0; i < f->nodes.n; i++) {
-        int id = f->nodes.v[i];
-        bool inside = in_level(f, id, level) && f->cut[id] < w->g->nodes.v[id]->rank &&
-                      !w->root[id] && w->readers[id].n;
-        for (int k = 0; inside && k < w->readers[id].n; k++)
-            inside = in_level(f, w->readers[id].v[k], level);
-        if (inside) return true;
-    }
+    for (int i = 0; i < f->nodes.n; i++)
+        if (in_level(f, f->nodes.v[i], level) && stays_inside(f, f->nodes.v[i])) return true;
     return false;
 }
 
@@ -198,9 +202,8 @@ static void add_loop(Finder *f, int level, const Ix *size)
     }
 }
 
-/* Loops over pieces of `size` positions of an axis of that extent, of what of the nodes can.
- * `class` belongs to itself everywhere, before and after. */
-static void pieces_make(Grouper *w, Ints nodes, const Ix *extent, const Ix *size, int *class)
+bool pieces_make(Grouper *w, Ints nodes, const Ix *extent, const Ix *size, int *class,
+                 const Node *must)
 {
     int n = w->g->nodes.n, most = 0;
     Finder f = {.w = w, .extent = extent, .nodes = nodes, .class = class};
@@ -212,25 +215,21 @@ static void pieces_make(Grouper *w, Ints nodes, const Ix *extent, const Ix *size
     for (int i = 0; i < nodes.n && root >= 0; i++)
         f.cut[nodes.v[i]] = axis_in(&f, w->g->nodes.v[nodes.v[i]], root);
     separate_axes(&f);
-    if (root < 0 || !find_levels(&f)) return;
+    if (root < 0 || !find_levels(&f)) return false;
     for (int i = 0; i < nodes.n; i++)
-        if (f.level[nodes.v[i]] > most) most = f.level[nodes.v[i]];
+        if (f.cut[nodes.v[i]] >= 0 && f.level[nodes.v[i]] > most) most = f.level[nodes.v[i]];
+    if (must && (most > 0 || !stays_inside(&f, must->id))) return false;
     for (int level = 0; level <= most; level++)
         if (saves_memory(&f, level)) add_loop(&f, level, size);
+    return true;
 }
 
 /* ---- chunk regions ---- */
 
-void group_pieces(Grouper *w)
+static void chunk_regions(Grouper *w, int *class)
 {
     Graph *g = w->g;
-    w->loop = NEW_N(w->a, int, g->nodes.n);
-    w->cut = NEW_N(w->a, int8_t, g->nodes.n);
-    for (int i = 0; i < g->nodes.n; i++) w->loop[i] = w->cut[i] = -1;
-    if (w->unfused || !g->regions.n) return;
     Ints *nodes = NEW_N(w->a, Ints, (size_t)g->regions.n * 2);
-    int *class = NEW_N(w->a, int, (size_t)g->nodes.n *MAX_AXES);
-    for (int i = 0; i < g->nodes.n; i++) separate(class, i);
     for (int i = 0; i < g->nodes.n; i++) {
         int q = chunk_around(g, g->nodes.v[i]->region);
         if (!w->kept[i] || !q || w->phase[i] == PHASE_UPDATE) continue;
@@ -242,8 +241,21 @@ void group_pieces(Grouper *w)
             if (!nodes[2 * q + late].n) continue;
             const Ix *up = ix_add(g, r->chunk_extent, ix_sub(g, r->chunks, ix_const(g, 1)));
             pieces_make(w, nodes[2 * q + late], r->chunk_extent, ix_div(g, up, r->chunks, NULL),
-                        class);
+                        class, NULL);
         }
+}
+
+void group_pieces(Grouper *w)
+{
+    Graph *g = w->g;
+    w->loop = NEW_N(w->a, int, g->nodes.n);
+    w->cut = NEW_N(w->a, int8_t, g->nodes.n);
+    for (int i = 0; i < g->nodes.n; i++) w->loop[i] = w->cut[i] = -1;
+    if (w->unfused) return;
+    int *class = NEW_N(w->a, int, (size_t)g->nodes.n *MAX_AXES);
+    for (int i = 0; i < g->nodes.n; i++) separate(class, i);
+    chunk_regions(w, class);
+    group_large(w, class);
 }
 
 void pieces_close(Grouper *w, int loop)

@@ -25,6 +25,7 @@ typedef struct {
     int threads;
     int chunks;
     bool grad;
+    int64_t hint; /* of every dimension; 0: 64 */
 } How;
 
 /* One training step of the program, whose option `chunks` says how many pieces. */
@@ -50,7 +51,7 @@ static Run *run(const char *text, const int64_t *dims, How h)
                             &(CompileOptions){.device = h.device,
                                               .want_grad = h.grad,
                                               .threads = h.threads,
-                                              .hint_default = 64,
+                                              .hint_default = h.hint ? h.hint : 64,
                                               .verify_each = true,
                                               .cache = {.dir = RTC_BINARY_DIR "/test-cache"}});
         if (getenv("RTC_SHOW") && exec_plan(r->e)) plan_emit(exec_plan(r->e), getenv("RTC_SHOW"));
@@ -123,10 +124,10 @@ static size_t arena_of(const Run *r) { return exec_stats(r->in).arena_bytes; }
 /* Against the evaluator, and against one piece; the bits of two threads are those of one. */
 static void check(const char *text, const int64_t *dims, int chunks, bool grad)
 {
-    Run *eval = run(text, dims, (How){"eval", 1, chunks, grad}),
-        *whole = run(text, dims, (How){"cpu", 1, 1, grad}),
-        *one = run(text, dims, (How){"cpu", 1, chunks, grad}),
-        *two = run(text, dims, (How){"cpu", 2, chunks, grad});
+    Run *eval = run(text, dims, (How){"eval", 1, chunks, grad, 0}),
+        *whole = run(text, dims, (How){"cpu", 1, 1, grad, 0}),
+        *one = run(text, dims, (How){"cpu", 1, chunks, grad, 0}),
+        *two = run(text, dims, (How){"cpu", 2, chunks, grad, 0});
     expect_equal(whole, eval, 2e-5);
     expect_equal(one, eval, 2e-5);
     expect_equal(two, one, 0);
@@ -182,6 +183,29 @@ static void a_head(void **state)
     check(HEAD, (int64_t[]){3, 21}, 4, true);
 }
 
+/* Without a region: logits that would take gigabytes at the sizes that the compiler is told run in
+ * pieces, at any size: forward and backward in one loop. */
+#define WIDE                                                                                       \
+    "import \"nn.rt\"\nmodel wide(chunks: int = 1, dim: int = 64, words: int = 65536 * chunks) "   \
+    "{\n"                                                                                          \
+    "  use out = linear(dim, words)\n"                                                             \
+    "  fn (x[batch,time,e: dim], target[batch,time]: int) {\n"                                     \
+    "    let loss = cross_entropy(out(x), target, -1)\n    return loss\n  }\n}\n"
+
+static void too_large_to_store(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {8, 75}, bytes = dims[0] * dims[1] * 65536 * 4;
+    for (int grad = 0; grad < 2; grad++) {
+        Run *whole = run(WIDE, dims, (How){"cpu", 2, 1, grad, 8}),
+            *pieces = run(WIDE, dims, (How){"cpu", 2, 1, grad, 1000});
+        expect_equal(pieces, whole, 2e-5);
+        assert_true(arena_of(whole) >= (size_t)bytes);
+        assert_true(arena_of(pieces) < (size_t)bytes / 3);
+        run_free(whole), run_free(pieces);
+    }
+}
+
 /* Attention over all of time, for some rows of the batch after others. */
 #define ROWS                                                                                       \
     "import \"nn.rt\"\nmodel rows(dim: int = 12, chunks: int = 1) {\n"                             \
@@ -224,11 +248,9 @@ static void reversible_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(feed_forwards),
-        cmocka_unit_test(lengths_that_do_not_divide),
-        cmocka_unit_test(a_head),
-        cmocka_unit_test(rows_of_a_batch),
-        cmocka_unit_test(reversible_streams),
+        cmocka_unit_test(feed_forwards),   cmocka_unit_test(lengths_that_do_not_divide),
+        cmocka_unit_test(a_head),          cmocka_unit_test(too_large_to_store),
+        cmocka_unit_test(rows_of_a_batch), cmocka_unit_test(reversible_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
