@@ -109,6 +109,9 @@ void reads_under(Grouper *w, Edge e, const Space *space, Reads *out);
  * large to store whole. */
 void group_pieces(Grouper *w);
 void group_large(Grouper *w, int *class);
+/* Does n take some elements of a value that may run in pieces? Then it had better do so in the loop:
+ * its readers may not fit in. */
+bool picks_from_large(const Grouper *w, const Node *n);
 /* Loops over pieces of `size` positions of an axis of that extent, of what of the nodes can; with
  * `must`, only if one loop will do, and nothing outside it reads that one's value. Says whether it made any.
  * `class`, by node and axis, belongs to itself everywhere, before and after. */

@@ -188,7 +188,7 @@ void group_keep(Grouper *w)
         c.reader = x;
         if (!w->device[i]) continue;
         if (is_light(x) && !w->kept[i] && !w->operand[i] && x->op != OP_const && x->op != OP_fresh)
-            w->kept[i] = pays_to_keep(&c, x);
+            w->kept[i] = pays_to_keep(&c, x) || picks_from_large(w, x);
         if (w->product[i] >= 0)
             product_evaluations(&c, &w->products.v[w->product[i]]);
         else

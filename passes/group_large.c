@@ -109,6 +109,27 @@ static bool cut(Set *s, double pieces, int *class)
     return false;
 }
 
+typedef struct {
+    const Grouper *w;
+    double least; /* bytes */
+    bool found;
+} Pick;
+
+static void look(void *ctx, Edge e, bool as_index)
+{
+    (void)as_index;
+    Pick *p = ctx;
+    p->found |= !is_stored_leaf(e.node) && bytes_at(e.node, p->w->syms) >= p->least;
+}
+
+bool picks_from_large(const Grouper *w, const Node *n)
+{
+    double least = EXPANDS * bytes_at(n, w->syms);
+    Pick p = {w, least > LARGE ? least : LARGE, false};
+    device_reads(n, look, &p);
+    return p.found;
+}
+
 void group_large(Grouper *w, int *class)
 {
     int n = w->g->nodes.n;
