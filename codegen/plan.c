@@ -74,18 +74,21 @@ const Ix *row_major(Graph *g, const Space *s)
 
 /* ---- buffers ---- */
 
-static int add_buffer(Planner *pl, PlanBuffer b, const Space *shape, const int8_t *order)
+/* from: the order of its axes in memory, and padding of rows; NULL: as they come, none. */
+static int add_buffer(Planner *pl, PlanBuffer b, const Space *shape, const Buffer *from)
 {
     Graph *g = pl->g;
-    b.count = plan_int(pl, space_count(g, shape));
     b.first = b.last = -1;
-    vec_push(pl->a, &pl->p->buffers, b);
     const Ix **stride = NEW_N(pl->a, const Ix *, shape->n + 1), *size = ix_const(g, 1);
     for (int i = shape->n - 1; i >= 0; i--) {
-        int axis = order ? order[i] : i;
+        int axis = from ? from->order[i] : i;
         stride[axis] = size;
         size = ix_mul(g, size, shape->ext[axis]);
+        if (from && from->row && from->row == shape->n - i)
+            size = ix_add(g, size, ix_const(g, ROW_PAD));
     }
+    b.count = plan_int(pl, size);
+    vec_push(pl->a, &pl->p->buffers, b);
     vec_push(pl->a, &pl->strides, stride);
     vec_push(pl->a, &pl->starts, NULL);
     return pl->p->buffers.n - 1;
@@ -101,7 +104,7 @@ static int add_piece(Planner *pl, PlanBuffer b, const Space *shape, const Buffer
 {
     const Piece *p = &pl->piece[from->loop - 1];
     b.piece = true;
-    int id = add_buffer(pl, b, space_with(pl->g, shape, from->cut, p->size), from->order);
+    int id = add_buffer(pl, b, space_with(pl->g, shape, from->cut, p->size), from);
     pl->starts.v[id] = ix_mul(pl->g, p->off, pl->strides.v[id][from->cut]);
     return id;
 }
@@ -234,7 +237,7 @@ static int new_buffer_of(Planner *pl, Node *n)
     if (known && gr->buffer_of[n->id] >= 0) {
         const Buffer *from = &gr->buffers.v[gr->buffer_of[n->id]];
         b.cls = PB_TEMP;
-        return from->loop ? add_piece(pl, b, shape, from) : add_buffer(pl, b, shape, from->order);
+        return from->loop ? add_piece(pl, b, shape, from) : add_buffer(pl, b, shape, from);
     }
     return is_light(n) || !known || !gr->host[n->id] ? -1 : host_node(pl, n);
 }

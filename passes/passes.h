@@ -63,14 +63,17 @@ typedef struct {
 
 typedef enum { BUF_PARAM, BUF_STATE, BUF_INPUT, BUF_OUTPUT, BUF_GRAD, BUF_UPDATE, BUF_TEMP } BufferClass;
 
-/* A stored tensor. Row-major over its axes in `order` (outermost first). */
+/* A stored tensor. Row-major over its axes in `order` (outermost first), ROW_PAD elements after each
+ * row of the innermost `row` axes. */
+enum { ROW_PAD = 16 };
 typedef struct {
     int id;
     Node *node;
     BufferClass cls;          /* a node that is several roots is stored once, and copied to the others */
     const char *name;         /* of the leaf or root */
     int8_t order[MAX_AXES];
-    const Ix *count;          /* elements */
+    int row;                  /* 0: none is padded */
+    const Ix *count;          /* elements, those of the padding included */
     int first, last;          /* groups that write it first and read it last (TEMP) */
     int loop;                 /* 0: holds all of the value; else one piece at a time of this loop ... */
     int8_t cut;               /* ... along this axis of the node */
