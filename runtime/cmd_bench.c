@@ -4,6 +4,7 @@
  * products, measured right before and after, because machines are shared and clocks change.
  */
 #include <dnnl.h>
+#include <sys/resource.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -177,6 +178,14 @@ static json_t *profile(Command *c, Session *s, Executable *e, Instance *in, cons
     return rows;
 }
 
+/* Bytes of memory that the process has had at once. */
+static double most_resident(void)
+{
+    struct rusage use = {0};
+    getrusage(RUSAGE_SELF, &use);
+    return 1024 * (double)use.ru_maxrss;
+}
+
 static void print_profile(const json_t *rows)
 {
     double total = 0, seen = 0;
@@ -208,11 +217,12 @@ static void print(Command *c, const Measured *m, Mode mode)
         json_t *compile = json_pack("{sf}", "cold", m->cold);
         json_object_set_new(compile, "warm", isnan(m->warm) ? json_null() : json_real(m->warm));
         json_t *all = json_pack(
-            "{ss s{sf sf} sf sf sf si si si sI sI sI so sI}", "what", names[mode], "seconds", "min",
+            "{ss s{sf sf} sf sf sf si si si sI sI sI sI so sI}", "what", names[mode], "seconds", "min",
             m->least, "median", m->median, "flops", m->flops, "gemm_ceiling", m->ceiling, "ratio",
             rate / m->ceiling, "kernels", m->stats.kernels, "launches", m->stats.launches,
             "library_calls", m->stats.library_calls, "arena_bytes",
             (json_int_t)m->stats.arena_bytes, "arena_lower_bound", (json_int_t)m->stats.arena_lower,
+            "resident_bytes", (json_int_t)most_resident(),
             "parameters", (json_int_t)m->parameters, "compile", compile, "allocations",
             (json_int_t)m->stats.allocations);
         if (m->profile) json_object_set(all, "profile", m->profile);
@@ -227,6 +237,7 @@ static void print(Command *c, const Measured *m, Mode mode)
            m->stats.launches, m->stats.library_calls);
     printf("arena          %s, at least %s\n", bytes_text(c->arena, (double)m->stats.arena_bytes),
            bytes_text(c->arena, (double)m->stats.arena_lower));
+    printf("resident       %s at most\n", bytes_text(c->arena, most_resident()));
     printf("compiling      %.2f s cold", m->cold);
     if (isnan(m->warm))
         printf("\n");

@@ -28,6 +28,7 @@ p.add_argument("--dropout", type=float, default=0.0)
 p.add_argument("--reversible", action="store_true")
 p.add_argument("--chunks", type=int, default=1)
 p.add_argument("--steps", type=int, default=8)
+p.add_argument("--forward", action="store_true", help="no backward pass, no update")
 p.add_argument("--threads", type=int, default=0)
 a = p.parse_args()
 
@@ -41,9 +42,9 @@ model = RoutingTransformerLM(
 model.train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 tokens = torch.randint(0, a.vocabulary, (a.batch, a.time + 1))
-seconds = []
-for step in range(a.steps + 2):
-    start = time.perf_counter()
+
+
+def train():
     logits, aux = model(tokens[:, :-1])
     loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:]) + aux
     loss.backward()
@@ -51,6 +52,20 @@ for step in range(a.steps + 2):
     optimizer.step()
     optimizer.zero_grad()
     loss.item()
+
+
+@torch.no_grad()
+def forward():
+    logits, aux = model(tokens[:, :-1])
+    (torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:]) + aux).item()
+
+
+if a.forward:
+    model.eval()
+seconds = []
+for step in range(a.steps + 2):
+    start = time.perf_counter()
+    forward() if a.forward else train()
     if step >= 2:
         seconds.append(time.perf_counter() - start)
 print(json.dumps({
