@@ -32,13 +32,13 @@ void pair_add(Arena *a, PairTable *t, const void *p, const void *q, int c, int v
 
 /* Which positions of a scatter's summed axes have which key (list.c). */
 typedef struct {
-    const Ix *key;   /* over space: kept axes, then summed ones */
+    const Ix *key; /* over space: kept axes, then summed ones */
     const Space *space;
     int nkept;
-    const Ix *ext;   /* of the keys */
+    const Ix *ext;    /* of the keys */
     const When *when; /* of the groups that it is made for */
     int nwhen;
-    int first, slot; /* plan buffers: [kept.., ext + 1], [kept.., summed positions] */
+    int first, slot;       /* plan buffers: [kept.., ext + 1], [kept.., summed positions] */
     int8_t axis[MAX_AXES]; /* of the scatter, per axis of space */
 } List;
 
@@ -61,8 +61,9 @@ typedef struct {
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
     VEC(List *) lists;
     const Group *group; /* whose step is being made */
-    VEC(const Ix *) starts; /* by plan buffer: elements before the piece that it holds; NULL: none */
-    const Piece *piece;     /* by loop of the grouping */
+    VEC(const Ix *)
+    starts;             /* by plan buffer: elements before the piece that it holds; NULL: none */
+    const Piece *piece; /* by loop of the grouping */
     VEC(Step) host_steps;
     int known;     /* nodes that the grouping knows */
     bool host_now; /* a host step is being made: groups have stored nothing yet when it runs */
@@ -121,8 +122,8 @@ typedef struct {
     VEC(bool) written;
     VEC(Private) priv;
     struct CostMemo *costs; /* by member (loops.c) */
-    const Ix *scratch;  /* bytes used so far */
-    PairTable table_of; /* (offsets, axes) -> index into table (tile.c) */
+    const Ix *scratch;      /* bytes used so far */
+    PairTable table_of;     /* (offsets, axes) -> index into table (tile.c) */
     VEC(const char *) table;
     const Ix *room; /* bytes that products pack operands into; NULL: none do */
     Str top, body;  /* depth 0; inside the block loop */
@@ -146,7 +147,7 @@ const char *c_stored(DType dt); /* of an element: float, int, unsigned char */
 
 /* The axes of `space` may be finer than the node's: an axis that is only read in pieces of c is two
  * (split.c). `pos` gives the node's axes, so strides and block axes stay those of the node. */
-typedef struct {
+typedef struct Work {
     Op op; /* of a reduction or selection; OP_stop: the value of e */
     const Space *space;
     int rank;           /* the first so many axes of space are out axes */
@@ -166,10 +167,11 @@ typedef struct {
     const Ix *limit;               /* checks: e is compared with [0, limit) */
     const List *list;              /* a sum over lists; with makes_list: the step that makes them */
     bool makes_list;
-    const Piece *piece;            /* of a loop; NULL: it is in none */
-    int cut;                       /* ... the axis of the node's space that it cuts */
-    const Ix *start;               /* elements before the piece where it goes; NULL: none */
+    const Piece *piece; /* of a loop; NULL: it is in none */
+    int cut;            /* ... the axis of the node's space that it cuts */
+    const Ix *start;    /* elements before the piece where it goes; NULL: none */
     const Ix *more; /* sums are added to what is there if this isn't 0; NULL: nothing is there */
+    const struct Work *stores; /* a reduction's operand, which it computes and stores (store.c) */
 } Work;
 
 static inline bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
@@ -252,9 +254,9 @@ void nest_tile_lanes(Nest *n); /* ... over the block's tile */
 void nest_tile_plain(Nest *n); /* a plain loop over it, where another axis is the lane */
 void nest_code(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
 void nest_tail(Nest *n, int depth, const char *fmt, ...) RTC_PRINTF(3, 4);
-void nest_head(Nest *n, const char *head);             /* a loop with this head */
-void nest_bind(Nest *n, int axis, const char *var);    /* its position is var, from this depth on */
-void nest_close(Nest *n); /* appends the nest to the kernel's body */
+void nest_head(Nest *n, const char *head);          /* a loop with this head */
+void nest_bind(Nest *n, int axis, const char *var); /* its position is var, from this depth on */
+void nest_close(Nest *n);                           /* appends the nest to the kernel's body */
 
 static inline int deeper(int a, int b) { return a > b ? a : b; }
 /* What was computed for (a, b, c); its v.s is NULL where nothing was. */
@@ -310,8 +312,8 @@ void private_reads(Emit *e, const Work *w, bool *read);
 bool reads_pieces(Emit *e, const Work *w, int axis);
 
 int tile_axis_of(const Emit *e, const Work *w); /* the axis of w that is cut into the tile; -1 */
-/* Element number that w stores to, without the tile's lane and its node's axis `skip` (or -1); keyed:
- * with keys instead of the axes they replace. */
+/* Element number that w stores to, without the tile's lane and its node's axis `skip` (or -1);
+ * keyed: with keys instead of the axes they replace. */
 const Ix *store_address(const Emit *e, const Work *w, int skip, bool keyed);
 
 /* ---- split.c ---- */
@@ -363,6 +365,11 @@ void plan_step(Planner *pl, const WorkList *wl, const char *what);
 
 /* ---- product.c ---- */
 
+/* store.c: lets the reduction compute and store `value`, the member before it, as it reads it, if
+ * it can and that costs less. */
+bool join_store(Emit *e, const Work *value, Work *reduction);
+const Ix *stored_address(const Emit *e, const Work *reduction); /* over the reduction's axes */
+void store_on_the_way(Nest *n, const Work *reduction, Val v);
 /* The library step of a product; false if its strides fit no library call. */
 bool product_step(Planner *pl, const Group *gr, Step *out);
 

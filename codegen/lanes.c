@@ -51,13 +51,14 @@ static void walk_edge(Walk *k, Edge x)
     if (x.node->op == OP_const || pair_find(&k->seen, x.node, x.map, 0) >= 0) return;
     pair_add(e->a, &k->seen, x.node, x.map, 0, 1);
     for (int i = 0; i < x.map->n; i++) ix_loads(x.map->ix[i], walk_load, k);
-    Private *p = x.node == k->w->node ? NULL : find_private(e, x.node);
+    const Node *self = k->w->stores ? k->w->stores->node : k->w->node;
+    Private *p = x.node == self ? NULL : find_private(e, x.node);
     if (p) {
         if (k->read) k->read[p->number] = true;
         if (!p->scalar) vec_push(e->a, &k->privates, private_address(e->g, p, x.map));
         return;
     }
-    int buf = x.node == k->w->node && is_light(x.node) ? -1 : plan_buffer_of(e->pl, x.node);
+    int buf = x.node == self && is_light(x.node) ? -1 : plan_buffer_of(e->pl, x.node);
     if (buf >= 0)
         vec_push(e->a, &k->buffers, plan_address(e->pl, buf, x.map));
     else
@@ -151,6 +152,7 @@ static void walk_all(Walk *k)
 {
     const Work *w = k->w;
     walk_edge(k, w->e);
+    if (w->stores) vec_push(k->e->a, &k->buffers, stored_address(k->e, w));
     for (int i = 0; w->key && i < w->out; i++)
         if (w->key[i]) {
             vec_push(k->e->a, &k->others, w->key[i]);

@@ -316,8 +316,8 @@ static double emit_members(Emit *e, WorkList *wl)
                        emit_scratch(e, p->bytes));
     }
     for (int i = 0; i < wl->n; i++) {
-        emit_work(e, &wl->w[i]);
         cost += work_cost(e, &wl->w[i]);
+        if (i + 1 == wl->n || !join_store(e, &wl->w[i], &wl->w[i + 1])) emit_work(e, &wl->w[i]);
     }
     if (e->room)
         str_printf(&e->top, "float *const room = (float *)%s;\n", emit_scratch(e, e->room));

@@ -65,6 +65,7 @@ static void open_lane(Nest *n, int lane)
 static Val argument(Nest *n, const Work *w)
 {
     Val v = edge_val(n, w->e, 0);
+    if (w->stores) store_on_the_way(n, w, v);
     if (!w->limit) return v;
     return named(n, v.depth, DT_BOOL, "(unsigned)%s >= (unsigned)%s", v.s,
                  emit_int(n->e, w->limit));
@@ -155,7 +156,7 @@ static void reduce_along(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *part = acc;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, CHUNK);
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w, w->stores ? w->stores->node : NULL);
     open_out(&n, w, lane, -1);
     int outer = n.depth;
     nest_code(&n, outer, "%s %s = %s;\n", wide ? "double" : type, acc, r.init);
@@ -213,7 +214,7 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *total = NULL;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, ROWS);
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w, w->stores ? w->stores->node : NULL);
     open_out(&n, w, lane, -1);
     int size, outer, last = w->space->n - 1;
     const char *count = open_chunks(&n, lane, &size);

@@ -41,6 +41,7 @@ static Grouper *grouper_new(Unit *u, bool unfused)
 
 /* ---- orders in memory ---- */
 
+enum { MANY_LANES = 64 };
 static const double OWN_VOTE = 0.25; /* against the axes of loops that are known */
 
 static void vote(Grouper *w, double **votes, const Node *n, int axis, double elements)
@@ -49,7 +50,15 @@ static void vote(Grouper *w, double **votes, const Node *n, int axis, double ele
     votes[n->id][axis] += elements;
 }
 
-/* What is looped inside a block is best contiguous, in what the member reads and in itself. */
+/* May lanes run along the axis? What is looped inside a block may; so may the results of sums down
+ * columns, where each block has a few of many columns. */
+static bool may_run_along(const Grouper *w, const Node *n, const int8_t *block, int x)
+{
+    const Cluster *c = &w->clusters.v[group_find(w, w->cluster[n->id])];
+    return block[x] < 0 || (c->nblock == 1 && size_at(n->space->ext[x], w->syms) >= MANY_LANES);
+}
+
+/* What lanes run along is best contiguous, in what the member reads and in itself. */
 static void member_votes(Grouper *w, double **votes, const Node *n)
 {
     const int8_t *block = w->block[n->id];
@@ -63,13 +72,13 @@ static void member_votes(Grouper *w, double **votes, const Node *n)
     }
     double elements = space_at(n->space, w->syms);
     for (int x = 0; x < n->rank; x++)
-        if (block[x] < 0) vote(w, votes, n, x, elements);
+        if (may_run_along(w, n, block, x)) vote(w, votes, n, x, elements);
     for (int k = 0; k < w->reads[n->id].n; k++) {
         const Read *r = &w->reads[n->id].v[k];
         for (int d = 0; d < r->map->n; d++)
             for (int x = 0; x < n->space->n; x++) {
                 const Ix *coef, *rest;
-                if (block[x] >= 0 || !(r->map->ix[d]->axes >> x & 1)) continue;
+                if (!(r->map->ix[d]->axes >> x & 1) || !may_run_along(w, n, block, x)) continue;
                 if (ix_affine(w->g, r->map->ix[d], x, &coef, &rest) && ix_is(coef, 1))
                     vote(w, votes, r->node, d, elements);
             }
