@@ -106,7 +106,10 @@ void nest_loop(Nest *n, int axis, bool backwards)
 const char *nest_chunks(Nest *n, int axis, int size)
 {
     Arena *a = n->e->a;
-    const char *var = emit_name(n->e, 'c'), *ext = emit_extent(n->e, n->space->ext[axis]);
+    const Ix *whole = n->space->ext[axis];
+    n->axis[axis] = (AxisVar){0};
+    if (ix_is_const(whole) && whole->c <= size) return arena_printf(a, "%lld", (long long)whole->c);
+    const char *var = emit_name(n->e, 'c'), *ext = emit_extent(n->e, whole);
     const char *count = emit_name(n->e, 'm');
     const char *head =
         arena_printf(a, "for (int %s = 0; %s < %s; %s += %d)", var, var, ext, var, size);

@@ -33,24 +33,35 @@ typedef struct {
     float alpha;
 } rtc_matrices;
 
+/* All that has R or N rounds: sums stay in registers. */
+#define RTC_UNROLL _Pragma("GCC unroll 8")
+
 /* Rows row .. row + R - 1 and N vectors of lanes from `lane` on. */
 #define RTC_TILE(name, R, N)                                                                       \
     static __attribute__((noinline, unused)) void name(const rtc_matrices *m, int row, int lane)   \
     {                                                                                              \
         const float *const b = m->b + lane, *a[R];                                                 \
         rtc_vector s[R][N];                                                                        \
+        RTC_UNROLL                                                                                 \
         for (int i = 0; i < R; i++) a[i] = m->a + m->a_row[row + i];                               \
+        RTC_UNROLL                                                                                 \
         for (int i = 0; i < R; i++)                                                                \
+            RTC_UNROLL                                                                             \
             for (int v = 0; v < N; v++) s[i][v] = (rtc_vector){0};                                 \
         for (int k = 0; k < m->sums; k++) {                                                        \
             const float *const bk = b + m->b_sum[k];                                               \
             const int64_t ak = m->a_sum[k];                                                        \
             rtc_vector x[N];                                                                       \
+            RTC_UNROLL                                                                             \
             for (int v = 0; v < N; v++) x[v] = *(const rtc_vector *)(bk + v * RTC_VECTOR);         \
+            RTC_UNROLL                                                                             \
             for (int i = 0; i < R; i++)                                                            \
+                RTC_UNROLL                                                                         \
                 for (int v = 0; v < N; v++) s[i][v] += a[i][ak] * x[v];                            \
         }                                                                                          \
+        RTC_UNROLL                                                                                 \
         for (int i = 0; i < R; i++)                                                                \
+            RTC_UNROLL                                                                             \
             for (int v = 0; v < N; v++)                                                            \
                 *(rtc_vector *)(m->c + m->c_row[row + i] + lane + v * RTC_VECTOR) =                \
                     m->alpha * s[i][v];                                                            \
