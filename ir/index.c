@@ -132,11 +132,32 @@ const Atom *atom_axis(Graph *g, int axis) { return atom_make(g, (Atom){.kind = A
 
 /* ---- building in normal form ---- */
 
+enum { FEW_TERMS = 8, FEW_ATOMS = 32 };
+
+/* In the making: nearly all of them turn out to exist already, so terms and products stay on the stack while they are
+ * few; what is new is copied (poly_done). */
 typedef struct {
     Graph *g;
     int64_t c;
     VEC(Term) t;
+    Term few[FEW_TERMS];
+    const Atom *room[FEW_ATOMS];
+    int used;
 } Poly;
+
+static void poly_start(Poly *p, Graph *g, int64_t c)
+{
+    p->g = g, p->c = c, p->used = 0;
+    p->t.v = p->few, p->t.n = 0, p->t.cap = FEW_TERMS;
+}
+
+static const Atom **poly_room(Poly *p, int n)
+{
+    if (n > FEW_ATOMS - p->used) return NEW_N(p->g->arena, const Atom *, n);
+    const Atom **m = p->room + p->used;
+    p->used += n;
+    return m;
+}
 
 static int64_t checked(Graph *g, bool wrapped, int64_t v)
 {
@@ -181,7 +202,7 @@ static void poly_add_product(Poly *p, int64_t k, int n, const Atom *const *f, co
     if (e->c) poly_term(p, mul64(p->g, k, e->c), n, f);
     for (int i = 0; i < e->nterm; i++) {
         const Term *t = &e->t[i];
-        const Atom **m = NEW_N(p->g->arena, const Atom *, n + t->n);
+        const Atom **m = poly_room(p, n + t->n);
         int a = 0, b = 0, j = 0;
         while (a < n || b < t->n)
             m[j++] = b == t->n || (a < n && atom_cmp(f[a], t->f[b]) <= 0) ? f[a++] : t->f[b++];
@@ -199,9 +220,9 @@ static bool divides_known(Graph *g, const Ix *y, const Ix *c);
 static const Atom *lone(const Ix *r);
 
 /* The atoms of t without one occurrence of x. */
-static const Atom *const *without(Graph *g, const Term *t, int skip)
+static const Atom *const *without(Poly *p, const Term *t, int skip)
 {
-    const Atom **m = NEW_N(g->arena, const Atom *, t->n);
+    const Atom **m = poly_room(p, t->n);
     for (int i = 0, j = 0; i < t->n; i++)
         if (i != skip) m[j++] = t->f[i];
     return m;
@@ -221,7 +242,7 @@ static bool recombine_digits(Poly *p, int i, const Atom *x, const Atom *const *r
         for (int m = 0; m < u.n; m++) {
             const Atom *y = u.f[m], *q = y->kind == AT_MOD ? lone(y->a) : NULL;
             if (!q || q->kind != AT_DIV || q->a != x->a || q->b != x->b || !ix_is_const(y->b)) continue;
-            const Atom *const *others = without(g, &u, m);
+            const Atom *const *others = without(p, &u, m);
             if (u.n > 1 && memcmp(others, rest, sizeof *rest * (size_t)(u.n - 1))) continue;
             if (__builtin_mul_overflow(c, y->b->c, &whole)) continue;
             const Atom *a = atom_make(g, (Atom){.kind = AT_MOD, .a = x->a, .b = ix_const(g, whole)});
@@ -246,7 +267,7 @@ static bool recombine(Poly *p)
             const Atom *x = p->t.v[i].f[j];
             if (x->kind != AT_MOD && x->kind != AT_DIV) continue;
             Term t = p->t.v[i];
-            const Atom *const *rest = without(g, &t, j);
+            const Atom *const *rest = without(p, &t, j);
             if (x->kind == AT_DIV) {
                 if (!divides_known(g, x->a, x->b)) continue;
                 /* coef * rest must contain c as a factor */
@@ -260,7 +281,7 @@ static bool recombine(Poly *p)
                         if (rest[k] != x->b->t[0].f[0]) continue;
                         Term r = {.n = t.n - 1, .f = rest};
                         p->t.v[i] = p->t.v[--p->t.n];
-                        poly_add_product(p, t.coef / x->b->t[0].coef, t.n - 2, without(g, &r, k), x->a);
+                        poly_add_product(p, t.coef / x->b->t[0].coef, t.n - 2, without(p, &r, k), x->a);
                         return true;
                     }
                 }
@@ -270,19 +291,14 @@ static bool recombine(Poly *p)
             if (!ix_is_const(x->b) && (x->b->c || x->b->nterm != 1)) continue;
             /* look for coef * c * rest * (y // c) */
             const Atom *d = atom_make(g, (Atom){.kind = AT_DIV, .a = x->a, .b = x->b});
-            Poly want = {.g = g};
-            const Atom *one[1] = {d};
-            Poly dp = {.g = g};
-            poly_term(&dp, 1, 1, one);
-            Ix de = {.nterm = 1, .t = dp.t.v};
-            Poly cd = {.g = g};
-            poly_add_product(&cd, 1, 0, NULL, x->b);
-            Ix ce = {.c = cd.c, .nterm = cd.t.n, .t = cd.t.v};
-            Poly pr = {.g = g};
-            if (ce.nterm == 0) poly_add(&pr, ce.c, &de);
-            else poly_add_product(&pr, ce.t[0].coef, ce.t[0].n, ce.t[0].f, &de);
-            Ix pe = {.nterm = pr.t.n, .t = pr.t.v};
-            poly_add_product(&want, t.coef, t.n - 1, rest, &pe);
+            Poly product, want;
+            Term one = {.coef = 1, .n = 1, .f = &d};
+            Ix quotient = {.nterm = 1, .t = &one};
+            poly_start(&product, g, 0), poly_start(&want, g, 0);
+            if (ix_is_const(x->b)) poly_add(&product, x->b->c, &quotient);
+            else poly_add_product(&product, x->b->t[0].coef, x->b->t[0].n, x->b->t[0].f, &quotient);
+            Ix whole = {.nterm = product.t.n, .t = product.t.v};
+            poly_add_product(&want, t.coef, t.n - 1, rest, &whole);
             if (want.t.n != 1) continue;
             for (int k = 0; k < p->t.n; k++) {
                 if (k == i || product_cmp(&p->t.v[k], &want.t.v[0]) || p->t.v[k].coef != want.t.v[0].coef) continue;
@@ -331,6 +347,9 @@ static const Ix *poly_done(Poly *p)
     const Ix *old = table_find(&g->tables->exprs, h, &e, ix_same);
     if (old) return old;
     e.uid = g->tables->next_uid++;
+    Term *kept = arena_copy(g->arena, e.t, sizeof *e.t * (size_t)e.nterm);
+    for (int i = 0; i < e.nterm; i++) kept[i].f = arena_copy(g->arena, kept[i].f, sizeof *kept[i].f * (size_t)kept[i].n);
+    e.t = kept;
     const Ix *n = arena_copy(g->arena, &e, sizeof e);
     table_add(g->arena, &g->tables->exprs, h, n);
     return n;
@@ -338,30 +357,32 @@ static const Ix *poly_done(Poly *p)
 
 const Ix *ix_product(Graph *g, int64_t coef, int n, const Atom *const *f)
 {
-    Poly p = {.g = g};
+    Poly p;
+    poly_start(&p, g, 0);
     poly_term(&p, coef, n, f);
     return poly_done(&p);
 }
 
 static const Ix *ix_of_atom(Graph *g, const Atom *a)
 {
-    const Atom **f = NEW(g->arena, const Atom *);
-    f[0] = a;
-    return ix_product(g, 1, 1, f);
+    return ix_product(g, 1, 1, &a);
 }
 
 /* ---- public arithmetic ---- */
 
 const Ix *ix_const(Graph *g, int64_t c)
 {
-    Poly p = {.g = g, .c = c};
+    Poly p;
+    poly_start(&p, g, c);
     return poly_done(&p);
 }
 
 const Ix *ix_axis(Graph *g, int axis)
 {
     if (axis < 0 || axis >= MAX_AXES) user_error(g->diag, g->loc, "an expression has more than %d axes", MAX_AXES);
-    return ix_of_atom(g, atom_axis(g, axis));
+    const Ix **known = &g->tables->axis[axis];
+    if (!*known) *known = ix_of_atom(g, atom_axis(g, axis));
+    return *known;
 }
 
 const Ix *ix_sym(Graph *g, const char *name, Loc loc)
@@ -383,7 +404,8 @@ const Ix *ix_add(Graph *g, const Ix *a, const Ix *b)
 {
     if (ix_is(b, 0)) return a;
     if (ix_is(a, 0)) return b;
-    Poly p = {.g = g};
+    Poly p;
+    poly_start(&p, g, 0);
     poly_add(&p, 1, a);
     poly_add(&p, 1, b);
     return poly_done(&p);
@@ -392,7 +414,8 @@ const Ix *ix_add(Graph *g, const Ix *a, const Ix *b)
 const Ix *ix_sub(Graph *g, const Ix *a, const Ix *b)
 {
     if (ix_is(b, 0)) return a;
-    Poly p = {.g = g};
+    Poly p;
+    poly_start(&p, g, 0);
     poly_add(&p, 1, a);
     poly_add(&p, -1, b);
     return poly_done(&p);
@@ -401,7 +424,8 @@ const Ix *ix_sub(Graph *g, const Ix *a, const Ix *b)
 const Ix *ix_scale(Graph *g, const Ix *a, int64_t k)
 {
     if (k == 1) return a;
-    Poly p = {.g = g};
+    Poly p;
+    poly_start(&p, g, 0);
     poly_add(&p, k, a);
     return poly_done(&p);
 }
@@ -410,7 +434,8 @@ const Ix *ix_mul(Graph *g, const Ix *a, const Ix *b)
 {
     if (ix_is_const(a)) return ix_scale(g, b, a->c);
     if (ix_is_const(b)) return ix_scale(g, a, b->c);
-    Poly p = {.g = g};
+    Poly p;
+    poly_start(&p, g, 0);
     if (a->c) poly_add(&p, a->c, b);
     for (int i = 0; i < a->nterm; i++) poly_add_product(&p, a->t[i].coef, a->t[i].n, a->t[i].f, b);
     return poly_done(&p);
@@ -421,7 +446,7 @@ const Ix *ix_mul(Graph *g, const Ix *a, const Ix *b)
 static int64_t floordiv64(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 
 /* t = c * q with c a constant or a single product: the quotient's coefficient and atoms. */
-static bool term_over(Graph *g, const Term *t, const Ix *c, int64_t *coef, int *n, const Atom *const **f)
+static bool term_over(Poly *p, const Term *t, const Ix *c, int64_t *coef, int *n, const Atom *const **f)
 {
     if (ix_is_const(c)) {
         *coef = t->coef / c->c, *n = t->n, *f = t->f;
@@ -429,7 +454,7 @@ static bool term_over(Graph *g, const Term *t, const Ix *c, int64_t *coef, int *
     }
     if (c->c || c->nterm != 1 || t->coef % c->t[0].coef) return false;
     const Term *d = &c->t[0];
-    const Atom **m = NEW_N(g->arena, const Atom *, t->n);
+    const Atom **m = poly_room(p, t->n);
     int j = 0, k = 0;
     for (int i = 0; i < t->n; i++) {                   /* both sorted: remove d's atoms from t's */
         if (k < d->n && t->f[i] == d->f[k]) k++;
@@ -442,12 +467,13 @@ static bool term_over(Graph *g, const Term *t, const Ix *c, int64_t *coef, int *
 /* a = b * q + r with as much in q as the terms show. */
 static void split(Graph *g, const Ix *a, const Ix *b, const Ix **q, const Ix **r)
 {
-    Poly pq = {.g = g}, pr = {.g = g};
+    Poly pq, pr;
+    poly_start(&pq, g, 0), poly_start(&pr, g, 0);
     for (int i = 0; i < a->nterm; i++) {
         int64_t coef;
         int n;
         const Atom *const *f;
-        if (term_over(g, &a->t[i], b, &coef, &n, &f)) poly_term(&pq, coef, n, f);
+        if (term_over(&pq, &a->t[i], b, &coef, &n, &f)) poly_term(&pq, coef, n, f);
         else poly_term(&pr, a->t[i].coef, a->t[i].n, a->t[i].f);
     }
     if (ix_is_const(b)) {
@@ -601,7 +627,8 @@ static const Ix *renew_atom(const Renew *r, const Atom *a)
 static const Ix *renew(const Renew *r, const Ix *e)
 {
     if (!(r->m && e->axes) && !(r->fn && e->loads)) return e;
-    Poly p = {.g = r->g, .c = e->c};
+    Poly p;
+    poly_start(&p, r->g, e->c);
     for (int i = 0; i < e->nterm; i++) {
         const Term *t = &e->t[i];
         const Ix *prod = ix_const(r->g, t->coef);
@@ -636,7 +663,8 @@ int ix_bare_axis(const Ix *e)
 
 bool ix_affine(Graph *g, const Ix *e, int axis, const Ix **coef, const Ix **rest)
 {
-    Poly pc = {.g = g}, pr = {.g = g, .c = e->c};
+    Poly pc, pr;
+    poly_start(&pc, g, 0), poly_start(&pr, g, e->c);
     for (int i = 0; i < e->nterm; i++) {
         const Term *t = &e->t[i];
         int at = -1, uses = 0;
@@ -646,7 +674,7 @@ bool ix_affine(Graph *g, const Ix *e, int axis, const Ix **coef, const Ix **rest
             if (t->f[j]->kind == AT_AXIS) at = j;
         }
         if (!uses) poly_term(&pr, t->coef, t->n, t->f);
-        else if (uses == 1 && at >= 0) poly_term(&pc, t->coef, t->n - 1, without(g, t, at));
+        else if (uses == 1 && at >= 0) poly_term(&pc, t->coef, t->n - 1, without(&pc, t, at));
         else return false;
     }
     *coef = poly_done(&pc), *rest = poly_done(&pr);

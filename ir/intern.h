@@ -23,6 +23,7 @@ struct Tables {
     uint32_t next_uid;
     VEC(const Ix *) ge0, eq0;          /* facts */
     VEC(Assumed) ranges;               /* nodes whose values are checked before launch */
+    const Ix *axis[MAX_AXES];          /* once asked for */
     SubstMemo *subst;                  /* MEMO entries, direct mapped */
     ProofMemo *proof;
     int quiet;                         /* > 0 while proving: overflow is a failed proof, not an error */

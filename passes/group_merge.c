@@ -358,8 +358,8 @@ static void merge_reach(Grouper *w, int a, int b)
     for (int j = 0; j < words; j++) w->reach[a][j] |= w->reach[b][j];
     w->reach[a][a >> 6] &= ~(1ull << (a & 63));
     w->reach[a][b >> 6] &= ~(1ull << (b & 63));
-    for (int i = 0; i < n; i++) {
-        if (i == a || w->leader[i] != i || !(bit(w->reach[i], a) || bit(w->reach[i], b))) continue;
+    for (int i = 0; i < n; i++) { /* what reaches both has all that they reach */
+        if (i == a || w->leader[i] != i || bit(w->reach[i], a) == bit(w->reach[i], b)) continue;
         set_bit(w->reach[i], a);
         for (int j = 0; j < words; j++) w->reach[i][j] |= w->reach[a][j];
     }
