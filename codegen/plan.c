@@ -449,11 +449,22 @@ static void find_lifetimes(Plan *p)
         if (p->buffers.v[i].root) p->buffers.v[i].last = p->steps.n;
 }
 
+/* Kernels read what is stored where it is stored: what it was made of may be private to its group.
+ */
+static void seal_stored(Unit *u)
+{
+    int n = u->graph->nodes.n;
+    bool *stored = NEW_N(u->arena, bool, n + 1);
+    for (int i = 0; i < n; i++) stored[i] = u->groups->buffer_of[i] >= 0;
+    graph_seal(u->graph, n, stored);
+}
+
 Plan *plan_make(Unit *u)
 {
     Planner pl = {
         .p = NEW(u->arena, Plan), .u = u, .g = u->graph, .a = u->arena, .known = u->graph->nodes.n};
     if (!u->groups) diag_bug(u->diag, "a plan needs groups");
+    seal_stored(u);
     pieces_start(&pl);
     int64_t *hint = NEW_N(u->arena, int64_t, u->graph->syms.n + 1);
     for (int i = 0; i < u->graph->syms.n; i++) hint[i] = 1;

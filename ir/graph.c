@@ -301,10 +301,18 @@ static Decision decide(Graph *g, const Ix *ix, const Ix *ext, const Space *space
     return UNKNOWN;
 }
 
+static bool is_sealed(const Graph *g, const Node *n) { return n->id < g->nsealed && g->sealed[n->id]; }
+
+void graph_seal(Graph *g, int n, const bool *sealed)
+{
+    g->nsealed = n, g->sealed = sealed;
+    memset(g->tables->subst, 0, sizeof *g->tables->subst * MEMO); /* maps with loads that were looked through */
+}
+
 Edge edge_comp(Graph *g, Edge e, const Map *m, const Space *to)
 {
     e.map = map_subst(g, e.map, m, to);
-    while (e.node->op == OP_read) {                    /* a guard that is decided here falls away */
+    while (e.node->op == OP_read && !is_sealed(g, e.node)) { /* a guard that is decided here falls away */
         Decision all = INSIDE;
         for (int i = 0; i < e.node->attr.guard.n && all != OUTSIDE; i++) {
             const Guard *q = &e.node->attr.guard.g[i];

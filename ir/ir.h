@@ -263,6 +263,8 @@ struct Graph {
     uint64_t rule_off;       /* bit per Rewrite: switched off */
     int64_t budget;          /* rewrites still allowed; -1: no limit (bisect) */
     int64_t hits[RW_COUNT];
+    int nsealed;             /* by node id: compositions don't look through it (graph_seal) */
+    const bool *sealed;
     struct Tables *tables;   /* interning; graph.c and index.c */
 };
 
@@ -307,6 +309,9 @@ Edge graph_copy(Graph *g, const Space *space, Edge e);
 
 Edge edge_identity(Graph *g, Node *n);
 Edge edge_comp(Graph *g, Edge e, const Map *m, const Space *to);  /* e read through m; decided reads dissolve */
+/* From here on reads among these nodes (the first n, by id) stay, decided or not: they are stored, and what they
+ * read may be gone by the time that they are read. */
+void graph_seal(Graph *g, int n, const bool *sealed);
 Edge edge_arg(Graph *g, Edge e, int i, const Space *space);       /* operand i of e's pointwise node, over the same space */
 /* The already existing pure node op(args) over the space, without making it. */
 bool graph_find(Graph *g, Op op, const Space *space, const Edge *args, Edge *found);

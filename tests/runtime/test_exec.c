@@ -329,14 +329,40 @@ static void unknown_device(void **state)
     test_done(&r.t);
 }
 
+/* The row maxima live and die in the kernel that stores them moved by 2. Backward reads those moved
+ * back by 2, where the guard is decided: it has to read what is stored all the same. */
+static void moved_there_and_back(Test *t, const void *arg)
+{
+    (void)arg;
+    free_axis(t, 'b');
+    axis(t, 'h', 3);
+    axis(t, 'w', 16);
+    Graph *g = t->g;
+    Edge zero = graph_float(g, 0), most = reduce(t, OP_rmax, "w", "h", param(t, "q", "hw"), "hw");
+    const Ix *back[] = {ix_add(g, ix_axis(g, 0), ix_const(g, -2))};
+    Edge moved = graph_access(g, space(t, "w"), space(t, "w"), most, map_make(g, 1, back), &zero);
+    Edge sum = reduce(t, OP_sum, "", "w", pw1(t, OP_tanh, "w", moved, "w"), "w");
+    Edge b = graph_cast(g, DT_FLOAT, space(t, "b"), graph_idx(g, ix_axis(g, 0), space(t, "b")));
+    root(t, ROOT_OUTPUT, "moved", at(t, moved, "w", "bw"), "bw");
+    root(t, ROOT_OUTPUT, "loss",
+         reduce(t, OP_sum, "", "b", pw(t, OP_mul, "b", sum, "", b, "b"), "b"), "");
+}
+
+static void stored_reads(void **state)
+{
+    (void)state;
+    check_program("stored reads", moved_there_and_back, NULL,
+                  (How){.dims = (int64_t[]){5}, .grad = true});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inputs),         cmocka_unit_test(checked_values),
-        cmocka_unit_test(micro_steps),    cmocka_unit_test(accumulated),
-        cmocka_unit_test(sizes_in_turn),  cmocka_unit_test(no_allocation),
-        cmocka_unit_test(profile),        cmocka_unit_test(absent),
-        cmocka_unit_test(unknown_device),
+        cmocka_unit_test(inputs),        cmocka_unit_test(checked_values),
+        cmocka_unit_test(micro_steps),   cmocka_unit_test(accumulated),
+        cmocka_unit_test(sizes_in_turn), cmocka_unit_test(no_allocation),
+        cmocka_unit_test(profile),       cmocka_unit_test(absent),
+        cmocka_unit_test(stored_reads),  cmocka_unit_test(unknown_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
