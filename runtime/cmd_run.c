@@ -238,6 +238,7 @@ int cmd_run(Command *c)
     const Options *o = c->options;
     Diag *d = c->diag;
     StFile *in = open_file(c, OPTION_in), *wanted = open_file(c, OPTION_expect);
+    if (options_given(o, OPTION_run_out)) file_require_writable(d, options_text(o, OPTION_run_out));
     Session *s = command_open(c, o->arguments[0]);
     if (options_given(o, OPTION_params)) load_params(c, s, options_text(o, OPTION_params));
     if (in->n) check_positions(c, s, in);

@@ -364,6 +364,16 @@ void file_discard(FileWriter *w)
     abandon(w);
 }
 
+void file_require_writable(Diag *d, const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) {
+        file_discard(file_create(d, path));
+    } else if (access(path, W_OK) != 0) {    /* not opened: whoever reads a pipe would see its end */
+        diag_fail(d, "%s: cannot write: %s", path, strerror(errno));
+    }
+}
+
 void file_save(Diag *d, const char *path, const void *p, size_t bytes)
 {
     FileWriter *w = file_create(d, path);

@@ -68,5 +68,7 @@ void file_sweep(const char *path);
 void file_make_directory(Diag *d, const char *path);
 /* Before long work: an error unless `path` is, or can become, a directory to write into. */
 void file_require_place(Diag *d, const char *path);
+/* Before long work: the error that file_create would give after it. Leaves nothing. */
+void file_require_writable(Diag *d, const char *path);
 
 #endif

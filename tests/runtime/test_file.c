@@ -299,6 +299,29 @@ static void directories(void **state)
     assert_true(failed);
 }
 
+static bool writable(World *w, const char *path)
+{
+    volatile bool yes = true;
+    DIAG_TRY(w->d) { file_require_writable(w->d, path); }
+    DIAG_CATCH(w->d) { yes = false; }
+    DIAG_END(w->d)
+    return yes;
+}
+
+static void asked_before_writing(void **state)
+{
+    World *w = *state;
+    assert_true(writable(w, in(w, "new")));
+    assert_int_equal(file_kind(in(w, "new")), FILE_MISSING);
+    assert_true(save(w, in(w, "old"), "kept", 4));
+    assert_true(writable(w, in(w, "old")));
+    assert_int_equal(file_kind(in(w, "old")), FILE_TEXT);
+    assert_true(writable(w, "/dev/null"));
+    assert_false(writable(w, w->dir));
+    assert_false(writable(w, in(w, "absent/new")));
+    assert_false(writable(w, in(w, "old/new")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reading_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(directories, setup, teardown),
+        cmocka_unit_test_setup_teardown(asked_before_writing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
