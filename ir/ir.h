@@ -255,6 +255,7 @@ struct Graph {
     VEC(Named) params;       /* name is the checkpoint name */
     VEC(Named) states;
     VEC(Region) regions;     /* [0] unused */
+    bool contracted;         /* sums of products are as a library wants them: identities would undo that (passes/) */
     /* builder state: what the next nodes get */
     Loc loc;
     int region, replay;

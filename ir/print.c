@@ -378,5 +378,6 @@ void graph_print(Graph *g, Str *out)
         quote(out, diag_file(g->diag, (Loc){p.files.v[i], 0, 0}), '"');
         str_add(out, "\n");
     }
+    if (g->contracted) str_add(out, "contracted\n");
     str_addn(out, body.s, body.n);
 }

@@ -305,7 +305,8 @@ static void assume_line(Reader *r)
 static void line(Reader *r)
 {
     static const char *const kinds[] = {"source", "sym",   "region", "step",   "root", "check",
-                                        "input",  "param", "state",  "assume", "fact"};
+                                        "input",  "param", "state",  "assume", "fact",
+                                        "contracted"};
     if (read_at_end_of_line(r)) return;
     r->depth = 0;
     if (read_peek(r, "%")) {
@@ -324,7 +325,8 @@ static void line(Reader *r)
     case 7: named_line(r, OP_param); break;
     case 8: named_line(r, OP_state); break;
     case 9: assume_line(r); break;
-    default: fact_line(r); break;
+    case 10: fact_line(r); break;
+    default: r->g->contracted = true; break;
     }
 }
 

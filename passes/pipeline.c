@@ -114,7 +114,7 @@ static const char *state_text(Arena *a, unsigned state)
 
 static unsigned state_now(const Unit *u)
 {
-    unsigned state = u->groups ? HAS_GROUPS : 0;
+    unsigned state = (u->groups ? HAS_GROUPS : 0) | (u->graph->contracted ? HAS_CONTRACT : 0);
     for (int i = 0; i < u->graph->roots.n; i++)
         if (u->graph->roots.v[i].kind == ROOT_GRAD) state |= HAS_GRAD;
     return state;
@@ -199,6 +199,7 @@ void pipeline_run(Unit *u, const char *pipeline)
         double t = seconds_now();
         diag_poll(u->diag);
         p->run(u);
+        if (p->makes & HAS_CONTRACT) u->graph->contracted = true;
         stat.seconds = seconds_now() - t;
         stat.nodes_after = u->graph->nodes.n;
         stat.rewrites = rewrites(u->graph) - before;

@@ -46,6 +46,14 @@ expect 0 "token" "$rtc" gradcheck "$tiny" --size time=5
 expect 0 "processor" "$rtc" doctor
 expect 0 "root output" "$rtc" opt "$tiny" -p simplify --dump simplify:dump.ir
 exists dump.ir
+# a program dumped after any stage goes on from there
+usual=$("$rtc" opt --list | sed -n 's/^usual pipeline: //p')
+"$rtc" opt "$tiny" -p "$usual" -o whole.ir || fail "the usual pipeline"
+for stage in grad digits split recompute contract; do
+  expect 0 "" "$rtc" opt "$tiny" -p "$usual" --dump "$stage:dump.ir" -o /dev/null
+  expect 0 "" "$rtc" opt dump.ir -p "${usual#*,"$stage",}" -o rest.ir
+  same rest.ir whole.ir
+done
 # how far compiling is, on a terminal, which then has the result alone
 if command -v script >/dev/null; then
   expect 0 "compiling: 1 of " script -qec "'$rtc' bench '$tiny' --size time=32 --steps 3 --no-cache" /dev/null

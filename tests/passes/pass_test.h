@@ -150,28 +150,44 @@ static inline int loops(const Grouping *gs)
 
 static inline int products(const Grouping *gs) { return gs->groups.n - loops(gs); }
 
-/* The groups as text, for a look at them: RTC_SHOW=1. */
+/* All that grouping decided. */
+static inline void groups_print(const Unit *u, Str *out)
+{
+    const Grouping *gs = u->groups;
+    for (int i = 0; i < gs->groups.n; i++) {
+        const Group *gr = &gs->groups.v[i];
+        str_printf(out, "group %d %s phase %d loop %d block [", i,
+                   gr->kind == GROUP_PRODUCT ? "product" : "loops", gr->phase, gr->loop);
+        for (int b = 0; b < gr->block->n; b++)
+            str_printf(out, "%s%s", b ? "," : "", ix_text(u->graph, gr->block->ext[b]));
+        str_add(out, "]");
+        for (int m = 0; m < gr->members.n; m++)
+            str_printf(out, " %%%d%s", gr->members.v[m].node->id,
+                       gr->members.v[m].stored ? "*" : "");
+        for (int k = 0; k < gr->when.n; k++)
+            str_printf(out, " if %s%%%d", gr->when.v[k].value ? "" : "not ",
+                       gr->when.v[k].cond.node->id);
+        str_add(out, "\n");
+    }
+    for (int i = 0; i < gs->buffers.n; i++) {
+        const Buffer *b = &gs->buffers.v[i];
+        str_printf(out, "buffer %%%d groups %d to %d rows %d of %s order", b->node->id, b->first,
+                   b->last, b->row, ix_text(u->graph, b->count));
+        for (int k = 0; k < b->node->rank; k++) str_printf(out, " %d", b->order[k]);
+        str_add(out, "\n");
+    }
+    for (int i = 0; i < gs->napart; i++)
+        str_printf(out, "%%%d -> %%%d apart: %s\n", gs->apart[i].from, gs->apart[i].to,
+                   gs->apart[i].reason);
+}
+
+/* For a look at them: RTC_SHOW=1. */
 static inline void show(Test *t)
 {
     if (!getenv("RTC_SHOW")) return;
-    Grouping *gs = t->u.groups;
     Str s = {.arena = t->u.arena};
     graph_print(t->g, &s);
-    for (int i = 0; i < gs->groups.n; i++) {
-        const Group *gr = &gs->groups.v[i];
-        str_printf(&s, "group %d %s phase %d block [", i,
-                   gr->kind == GROUP_PRODUCT ? "product" : "loops", gr->phase);
-        for (int b = 0; b < gr->block->n; b++)
-            str_printf(&s, "%s%s", b ? "," : "", ix_text(t->g, gr->block->ext[b]));
-        str_add(&s, "]");
-        for (int m = 0; m < gr->members.n; m++)
-            str_printf(&s, " %%%d%s", gr->members.v[m].node->id,
-                       gr->members.v[m].stored ? "*" : "");
-        str_add(&s, "\n");
-    }
-    for (int i = 0; i < gs->napart; i++)
-        str_printf(&s, "%%%d -> %%%d apart: %s\n", gs->apart[i].from, gs->apart[i].to,
-                   gs->apart[i].reason);
+    groups_print(&t->u, &s);
     fputs(s.s, stderr);
 }
 
