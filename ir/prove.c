@@ -122,12 +122,17 @@ static bool prove_atom(Graph *g, const Ix *e, const Atom *x, const Space *sp, in
         return sign < 0 && prove(g, x->a, sp, depth + 1) && prove_between(g, coef, rest, sign, NULL, x->a, sp, depth);
     case AT_DIV: {
         /* all are integers, so rest + k * (a // c) >= 0 follows from
-         *   k < 0:  c * (rest + 1) - 1 + k * a >= 0        k > 0:  c * (rest - k + 1) + k * a >= 0 */
-        const Ix *one = ix_const(g, 1);
-        if (sign > 0 && prove(g, x->a, sp, depth + 1) && prove(g, rest, sp, depth + 1)) return true;
-        const Ix *r = sign > 0 ? ix_sub(g, rest, ix_sub(g, coef, one)) : ix_add(g, rest, one);
-        const Ix *p = ix_add(g, ix_mul(g, x->b, r), ix_mul(g, coef, x->a));
-        return prove(g, sign > 0 ? p : ix_sub(g, p, one), sp, depth + 1);
+         *   k <= 0:  c * (rest + 1) - 1 + k * a >= 0       k > 0:  c * (rest - k + 1) + k * a >= 0
+         * and, where k may be 0, from                     k >= 0:  c * rest + k * (a - c + 1) >= 0 */
+        const Ix *one = ix_const(g, 1), *ka = ix_mul(g, coef, x->a);
+        if (sign < 0)
+            return prove(g, ix_sub(g, ix_add(g, ix_mul(g, x->b, ix_add(g, rest, one)), ka), one), sp, depth + 1);
+        if (prove(g, x->a, sp, depth + 1) && prove(g, rest, sp, depth + 1)) return true;
+        const Ix *less = ix_sub(g, coef, one);
+        if (prove(g, less, sp, depth + 1))
+            return prove(g, ix_add(g, ix_mul(g, x->b, ix_sub(g, rest, less)), ka), sp, depth + 1);
+        const Ix *tail = ix_mul(g, coef, ix_sub(g, x->b, one));
+        return prove(g, ix_add(g, ix_mul(g, x->b, rest), ix_sub(g, ka, tail)), sp, depth + 1);
     }
     case AT_MIN:
     case AT_MAX: return prove_choice(g, x, coef, rest, sign, sp, depth);

@@ -75,6 +75,11 @@ static void test_windows(void **state)
     const Ix *pad = ix_scale(g, ix_div(g, ix_add(g, T, C(6)), C(7), NULL), 7);
     assert_ptr_equal(ix_mod(g, pad, C(7), NULL), C(0));
     assert_true(ix_proves_ge0(g, ix_sub(g, pad, T), NULL));
+    /* what lies before the c-th piece, which is nothing before the first */
+    const Ix *c = ix_sub(g, ix_sym(g, "c", NO_LOC), C(1));
+    const Ix *before = ix_mul(g, c, ix_div(g, ix_add(g, T, C(1)), C(2), NULL));
+    assert_true(ix_proves_ge0(g, before, NULL));
+    assert_false(ix_proves_ge0(g, ix_sub(g, before, C(1)), NULL));
     done(state, g);
 }
 
@@ -112,6 +117,12 @@ static const Ix *random_ix(Graph *g, uint32_t *s, const Space *sp, int depth)
     default: return (rnd(s) % 2 ? ix_min : ix_max)(g, random_ix(g, s, sp, depth - 1), random_ix(g, s, sp, depth - 1), sp);
     }
 }
+/* A quotient with a factor that may be of any sign, or 0. */
+static const Ix *random_quotient(Graph *g, uint32_t *s, const Space *sp)
+{
+    const Ix *q = ix_div(g, random_ix(g, s, sp, 1), C(2 + rnd(s) % 3), sp);
+    return ix_add(g, ix_mul(g, random_ix(g, s, sp, 1), q), random_ix(g, s, sp, 0));
+}
 static void test_sound(void **state)
 {
     Graph *g = fresh(state);
@@ -120,8 +131,8 @@ static void test_sound(void **state)
     const Ix *m = ix_sym(g, "m", NO_LOC), *n = ix_sym(g, "n", NO_LOC);
     const Ix *ext[2] = {ix_add(g, m, C(1)), n};
     const Space *sp = space_make(g, 2, ext);
-    for (int k = 0; k < 20000; k++) {
-        const Ix *e = random_ix(g, &s, sp, 3);
+    for (int k = 0; k < 40000; k++) {
+        const Ix *e = k % 2 ? random_quotient(g, &s, sp) : random_ix(g, &s, sp, 3);
         bool ok = ix_proves_ge0(g, e, sp);
         proved += ok;
         const Ix *up = ix_upper(g, e, sp);

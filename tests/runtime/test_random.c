@@ -264,8 +264,9 @@ static void programs(void **state)
 static void pieces(void **state)
 {
     (void)state;
-    /* few are large enough for a loop; 364 reads a stored value where its guard is decided */
-    static const uint64_t always[] = {1, 9, 10, 25, 364};
+    /* few are large enough for a loop; 364 reads a stored value where its guard is decided, 20092
+     * has a guard that only the first piece fails */
+    static const uint64_t always[] = {1, 9, 10, 25, 364, 20092};
     int n = number_of("RTC_RANDOM_PIECES", 0), from = number_of("RTC_RANDOM_FROM", 0);
     for (int i = 0; i < COUNT(always); i++) check_choice("pieces", (Choice){always[i], true});
     for (int i = from; i < from + n; i++) check_choice("pieces", (Choice){(uint64_t)i, true});
