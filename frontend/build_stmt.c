@@ -395,15 +395,25 @@ static bool require_sizes(Frame *f, const Expr *e, const char *text)
     return true;
 }
 
+/* What stands on a side of a comparison, and what that is computed from; a literal says itself. */
+static void found_side(Frame *f, const Expr *e, Str *out)
+{
+    Builder *b = f->b;
+    if (e->kind == EX_INT || e->kind == EX_FLOAT) return;
+    str_printf(out, "%s`%s` is %s", out->n ? ", " : "", expr_text(b, e),
+               value_what(b, eval_whole(f, e)));
+    if (e->kind != EX_BINARY) return;
+    found_side(f, e->binary.a, out), found_side(f, e->binary.b, out);
+}
+
 RTC_NORETURN static void require_fails(Frame *f, const Expr *e, const char *text)
 {
     Builder *b = f->b;
     Str found = {.arena = b->a};
     if (e->kind == EX_BINARY && e->binary.op >= BIN_EQ && e->binary.op <= BIN_IN)
-        str_printf(&found, "\nfound: `%s` is %s, `%s` is %s", expr_text(b, e->binary.a),
-                   value_what(b, eval_whole(f, e->binary.a)), expr_text(b, e->binary.b),
-                   value_what(b, eval_whole(f, e->binary.b)));
-    user_error(b->d, e->loc, "%s\nexpected: %s%s", text, expr_text(b, e), found.s ? found.s : "");
+        found_side(f, e->binary.a, &found), found_side(f, e->binary.b, &found);
+    user_error(b->d, e->loc, "%s\nexpected: %s%s%s", text, expr_text(b, e),
+               found.n ? "\nfound: " : "", found.n ? found.s : "");
 }
 
 static void run_require(Frame *f, const Expr *e, const char *text)

@@ -23,18 +23,24 @@ Optimizer optimizer_default(OptimizerKind kind)
                        .weight_decay = kind == OPTIMIZER_ADAMW ? 1e-2 : 0};
 }
 
-const char *optimizer_error(const Optimizer *o)
+static bool not_negative(double x) { return x >= 0 && isfinite(x); }
+static bool a_share(double x) { return x >= 0 && x < 1; }
+
+const char *optimizer_error(const Optimizer *o, const char **argument)
 {
     bool adam = o->kind != OPTIMIZER_SGD;
-    if (adam && !(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1)) {
-        return "both betas must be at least 0 and less than 1";
+    *argument = "betas";
+    if (adam && !(a_share(o->beta1) && a_share(o->beta2))) {
+        return "must both be at least 0 and less than 1";
     }
-    if (adam && !(o->eps >= 0 && isfinite(o->eps))) return "eps must be 0 or more";
-    if (!(o->momentum >= 0 && isfinite(o->momentum))) return "momentum must be 0 or more";
-    if (!(o->weight_decay >= 0 && isfinite(o->weight_decay))) {
-        return "weight_decay must be 0 or more";
-    }
-    if (o->nesterov && o->momentum == 0) return "nesterov needs a momentum";
+    *argument = "eps";
+    if (adam && !not_negative(o->eps)) return "must be 0 or more";
+    *argument = "momentum";
+    if (!a_share(o->momentum)) return "must be at least 0 and less than 1";
+    *argument = "weight_decay";
+    if (!not_negative(o->weight_decay)) return "must be 0 or more";
+    *argument = "nesterov";
+    if (o->nesterov && o->momentum == 0) return "needs a momentum";
     return NULL;
 }
 

@@ -26,8 +26,8 @@ typedef struct {
 Optimizer optimizer_default(OptimizerKind kind);
 const char *optimizer_name(OptimizerKind kind);   /* "sgd" */
 int optimizer_named(const char *name);            /* -1: none */
-/* NULL, or what is wrong, as a sentence. */
-const char *optimizer_error(const Optimizer *o);
+/* NULL, or what is wrong with the argument of that name, as the rest of a sentence. */
+const char *optimizer_error(const Optimizer *o, const char **argument);
 /* How many moments per parameter element it keeps: 0 to 2 (m, then v). */
 int optimizer_moments(const Optimizer *o);
 

@@ -111,8 +111,9 @@ static void read_optimizer(Diag *d, const StaticValue *v, TrainSettings *t)
         o.eps = number_argument(&a, "eps", o.eps);
         read_betas(&a, &o);
     }
-    const char *wrong = optimizer_error(&o);
-    if (wrong) user_error(d, v->loc, "%s", wrong);
+    const char *name, *wrong = optimizer_error(&o, &name);
+    const StaticValue *given = wrong ? argument(&a, name) : NULL;
+    if (wrong) user_error(d, given ? given->loc : v->loc, "`%s` %s", name, wrong);
     t->optimizer = o;
 }
 

@@ -6,12 +6,31 @@ export TMPDIR=$work/tmp
 mkdir "$TMPDIR"
 root=$(id -u)
 
-# refuse STATUS TEXT COMMAND...: as expect, with a message that begins as errors do, and soon.
+# Milliseconds of processor time that ended commands have taken so far, into $spent: how busy the machine is
+# doesn't matter.
+measure() {
+  local user system
+  times >times.txt
+  { read -r _ && read -r user system; } <times.txt
+  spent=0
+  for t in "$user" "$system"; do
+    t=${t%s} # 0m0.123
+    spent=$((spent + ${t%m*} * 60000))
+    t=${t#*m}
+    spent=$((spent + ${t%.*} * 1000 + 10#${t#*.}))
+  done
+}
+
+# refuse STATUS TEXT COMMAND...: as expect, with a message that begins as errors do, in less than 2 s.
 refuse() {
-  local status=$1 text=$2
+  local status=$1 text=$2 before
   shift 2
   [ "$(type -t "$1")" = function ] || set -- timeout 60 "$@"
+  measure
+  before=$spent
   expect "$status" "$text" "$@"
+  measure
+  [ $((spent - before)) -lt 2000 ] || fail "$((spent - before)) ms until a refusal: $*"
   grep -qE '^(.+:[0-9]+:[0-9]+: )?error: ' err || fail "no error message from: $*"
 }
 
@@ -187,7 +206,7 @@ refuse_train 1 "longer than max_seq_len" --data text.txt --time 65
   refuse_train 1 "--accumulate" --data text.txt --batch 500000
   refuse_train 1 "GiB of memory are needed" --data text.txt --set num_tokens=2000000000
   refuse 1 "GiB of memory are needed" "$rtc" bench "$tiny" --size batch=2000000
-  refuse 1 "the evaluator keeps every value" "$rtc" opt "$tiny" --bisect --size batch=20000
+  refuse 1 "the evaluator keeps every value" "$rtc" opt "$tiny" --bisect --size batch=1000000
   exit $failed
 ) || failed=1
 
@@ -299,6 +318,42 @@ refuse 1 "missing/out.st: cannot create: No such file" env RTC_CACHE_DIR=unused 
 [ ! -e unused ] || fail "where to write is looked at after compiling"
 refuse 1 "Is a directory" "$rtc" run "$tiny" --in in.st --out tmp
 refuse 1 "No space left" "$rtc" run "$tiny" --in in.st --out /dev/full
+
+# ---- options of the models that make no sense: which, what is expected, what was found ----
+
+# refuse_option EXPECTED FOUND MODEL NAME=VALUE...
+refuse_option() {
+  local expected=$1 found=$2 model=$3 set=()
+  shift 3
+  for option in "$@"; do set+=(--set "$option"); done
+  refuse 1 "expected: $expected" "$rtc" check "$source_dir/models/$model.rt" "${set[@]}"
+  grep -qF "found: $found" err || { fail "not found: $found"; cat err; }
+}
+refuse_option "dim_head % 2 == 0" "\`dim_head % 2\` is the int 1, \`dim_head\` is the int 7" routing_lm dim_head=7
+refuse_option "dim_head % 2 == 0" "\`dim_head % 2\` is the int 1, \`dim_head\` is the int 7" routing_lm dim_head=7 \
+  n_local_attn_heads=8
+refuse_option "moe_num_experts >= 2" "\`moe_num_experts\` is the int 0" routing_lm moe_layers=1 moe_num_experts=0
+refuse_option "moe_num_experts >= 2" "\`moe_num_experts\` is the int 1" routing_lm moe_layers=1 moe_num_experts=1
+refuse_option "moe_loss_coef >= 0" "\`moe_loss_coef\` is the float -1" routing_lm moe_layers=1 moe_loss_coef=-1
+refuse_option "features >= 1" "\`features\` is the int 0" mlp features=0
+refuse_option "hidden[i] >= 1" "\`hidden[i]\` is the int 0" mlp hidden=4,0
+refuse_option "classes >= 1" "\`classes\` is the int 0" mlp classes=0
+refuse_option "max_seq_len >= 1" "\`max_seq_len\` is the int 0" routing_lm max_seq_len=0
+refuse_option "window_size >= 1" "\`window_size\` is the int 0" routing_lm window_size=0
+refuse_option "local_attn_window_size >= 1" "\`local_attn_window_size\` is the int 0" routing_lm \
+  n_local_attn_heads=2 local_attn_window_size=0
+refuse_option "context_window_size >= 1" "\`context_window_size\` is the int 0" routing_lm \
+  receives_context=true context_window_size=0
+refuse_option "ignore_index < num_tokens" "\`ignore_index\` is the int 256, \`num_tokens\` is the int 256" routing_lm \
+  ignore_index=256
+refuse_option "ignore_index < dec_num_tokens" "\`ignore_index\` is the int 256" routing_encdec ignore_index=256
+for none in -1 -100 0; do
+  expect 0 "logits" "$rtc" check "$lm" --set depth=1 --set ignore_index=$none
+done
+expect 0 "dy" "$rtc" check "$source_dir/models/routing_transformer.rt" --set depth=1 --set dim_head=7 # nothing is rotated
+refuse 1 "\`momentum\` must be at least 0 and less than 1" "$rtc" check "$source_dir/models/mlp.rt" \
+  --set optimizer.momentum=5
+grep -q "^ *5$" err || fail "the momentum that was found"
 
 # ---- parameters and checkpoints ----
 

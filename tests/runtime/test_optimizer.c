@@ -93,7 +93,8 @@ static void formulas(void **state)
     };
     for (int k = 0; k < COUNT(all); k++) {
         World *w = new_world();
-        assert_null(optimizer_error(&all[k]));
+        const char *name;
+        assert_null(optimizer_error(&all[k], &name));
         train(&all[k], w, true);
         assert_int_equal(w->steps[0], STEPS);
         assert_int_equal(w->steps[2], STEPS - STEPS / 3);
@@ -202,23 +203,28 @@ static void norm_and_clipping(void **state)
 static void errors(void **state)
 {
     (void)state;
+    const char *name;
     for (int k = 0; k < OPTIMIZER_KINDS; k++) {
         Optimizer o = optimizer_default(k);
-        assert_null(optimizer_error(&o));
+        assert_null(optimizer_error(&o, &name));
         assert_int_equal(optimizer_named(optimizer_name(k)), k);
         o.weight_decay = -1;
-        assert_non_null(optimizer_error(&o));
+        assert_non_null(optimizer_error(&o, &name));
     }
     assert_int_equal(optimizer_named("adamax"), -1);
     Optimizer o = optimizer_default(OPTIMIZER_ADAM);
     assert_int_equal(optimizer_moments(&o), 2);
     o.beta2 = 1;
-    assert_non_null(optimizer_error(&o));
+    assert_non_null(optimizer_error(&o, &name));
     o = (Optimizer){.kind = OPTIMIZER_SGD, .nesterov = true};
     assert_int_equal(optimizer_moments(&o), 0);
-    assert_non_null(optimizer_error(&o));
+    assert_non_null(optimizer_error(&o, &name));
+    assert_string_equal(name, "nesterov");
+    o.momentum = 1;
+    assert_non_null(optimizer_error(&o, &name));
+    assert_string_equal(name, "momentum");
     o.momentum = 0.9;
-    assert_null(optimizer_error(&o));
+    assert_null(optimizer_error(&o, &name));
     assert_int_equal(optimizer_moments(&o), 1);
 }
 

@@ -136,7 +136,8 @@ static void mistakes_are_shown_in_place(void **state)
     bad("train {\n optimizer = adam(eps = 1)\n}", ":9:", "needs its learning rate");
     bad("train {\n optimizer = adam(1, lr = 2)\n}", ":9:", "given twice");
     bad("train {\n optimizer = adam(lr = -1)\n}", ":9:", "0 or more");
-    bad("train {\n optimizer = adam(lr = 1, betas = [1, 2])\n}", ":9:", "both betas");
+    bad("train {\n optimizer = adam(lr = 1, betas = [1, 2])\n}", ":9:", "`betas` must both");
+    bad("train {\n optimizer = sgd(lr = 1, momentum = 5)\n}", ":9:", "`momentum` must be at least 0");
     bad("train {\n optimizer = adam(lr = 1, betas = 1)\n}", ":9:", "two numbers");
     bad("train {\n optimizer = sgd(lr = 1, nesterov = true)\n}", ":9:", "needs a momentum");
     bad("train {\n optimizer = 3\n}", ":9:", "must be one of");
