@@ -39,7 +39,7 @@ build_packages
 want_packages fortunes
 echo "[1/4] packages: $((SECONDS - begin)) s" >&2
 step 2 "configuring $build" cmake -S . -B "$build"
-step 3 "building rtc with $(nproc) compilers" cmake --build "$build" -j"$(nproc)" --target rtc rtc_shared
+step 3 "building rtc with $(nproc) compilers" cmake --build "$build" -j"$(nproc)" --target rtc rtc_shared rtc_help
 echo "[4/4] training a small model: rtc demo${*:+ $*}" >&2
 begin=$SECONDS
 "$build/rtc" demo "$@"
