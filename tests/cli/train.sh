@@ -68,7 +68,7 @@ expect 1 "fit model tiny" "$rtc" eval whole --data text.txt --set dim=3
 # Memory: what doesn't fit is said before anything is written, with what does. (kill -9: nothing saved is lost.)
 (
   ulimit -v 1500000
-  expect 1 "hint: --batch " "$rtc" train "$tiny" --data text.txt --out large --batch 100000 --time 32 --threads 1
+  expect 1 "hint: --batch " "$rtc" train "$tiny" --data text.txt --out large --batch 1000000 --time 32 --threads 1
   finish
 ) || failed=1
 [ -e large ] && fail "a run that doesn't fit left a directory"
