@@ -61,9 +61,8 @@ typedef struct {
     VEC(const Ix *const *) strides; /* by plan buffer: per axis of its node */
     VEC(List *) lists;
     const Group *group; /* whose step is being made */
-    VEC(const Ix *)
-    starts;             /* by plan buffer: elements before the piece that it holds; NULL: none */
-    const Piece *piece; /* by loop of the grouping */
+    VEC(const Ix *) starts; /* by plan buffer: elements before its piece; NULL: none */
+    const Piece *piece;     /* by loop of the grouping */
     VEC(Step) host_steps;
     int known;     /* nodes that the grouping knows */
     bool host_now; /* a host step is being made: groups have stored nothing yet when it runs */
@@ -174,6 +173,11 @@ typedef struct Work {
     const struct Work *stores; /* a reduction's operand, which it computes and stores (store.c) */
 } Work;
 
+/* The node whose value w computes where it is read, instead of loading it. */
+static inline const Node *computed_by(const Work *w)
+{
+    return w->stores ? w->stores->node : w->node;
+}
 static inline bool in_block(const Work *w, int axis) { return w->axis && w->axis[axis] >= 0; }
 void emit_work(Emit *e, const Work *w);
 bool is_keyed(const Work *w, int axis); /* an axis of space that a scatter's key replaces */
@@ -240,7 +244,7 @@ typedef struct {
     int nmemo, memo_cap;
 } Nest;
 
-void nest_open(Nest *n, Emit *e, const Work *w, const Node *self);
+void nest_open(Nest *n, Emit *e, const Work *w);
 void nest_loop(Nest *n, int axis, bool backwards); /* a plain loop over all of an axis */
 /* A loop over chunks of an axis; its lane or inner loop follows. Returns the name of the chunk's
  * length. */
@@ -363,13 +367,16 @@ Step loops_step(Planner *pl, const WorkList *wl, Loc loc);
 /* Adds such a kernel to the plan, ahead of the step that is being made. */
 void plan_step(Planner *pl, const WorkList *wl, const char *what);
 
-/* ---- product.c ---- */
+/* ---- store.c ---- */
 
-/* store.c: lets the reduction compute and store `value`, the member before it, as it reads it, if
- * it can and that costs less. */
+/* Lets the reduction compute and store `value`, the member before it, as it reads it, if it can and
+ * that costs less. */
 bool join_store(Emit *e, const Work *value, Work *reduction);
 const Ix *stored_address(const Emit *e, const Work *reduction); /* over the reduction's axes */
 void store_on_the_way(Nest *n, const Work *reduction, Val v);
+
+/* ---- product.c ---- */
+
 /* The library step of a product; false if its strides fit no library call. */
 bool product_step(Planner *pl, const Group *gr, Step *out);
 

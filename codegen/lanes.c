@@ -51,7 +51,7 @@ static void walk_edge(Walk *k, Edge x)
     if (x.node->op == OP_const || pair_find(&k->seen, x.node, x.map, 0) >= 0) return;
     pair_add(e->a, &k->seen, x.node, x.map, 0, 1);
     for (int i = 0; i < x.map->n; i++) ix_loads(x.map->ix[i], walk_load, k);
-    const Node *self = k->w->stores ? k->w->stores->node : k->w->node;
+    const Node *self = computed_by(k->w);
     Private *p = x.node == self ? NULL : find_private(e, x.node);
     if (p) {
         if (k->read) k->read[p->number] = true;

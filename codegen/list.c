@@ -123,7 +123,7 @@ void emit_list(Emit *e, const Work *w)
     const Ix *count = positions_of(g, l), *row = row_major(g, kept);
     for (int pass = 0; pass < 2; pass++) {
         Nest n;
-        nest_open(&n, e, w, NULL);
+        nest_open(&n, e, w);
         Val f = ix_val(&n, ix_mul(g, row, ix_add(g, l->ext, ix_const(g, 1))), 0, true);
         nest_code(&n, 1, "int *const first = %s + %s;\n", first, f.s);
         if (pass == 0) {
@@ -216,7 +216,7 @@ static void listed_scalar(Emit *e, const Work *w)
     bool real = w->dt == DT_FLOAT;
     const char *acc = emit_name(e, 'a'), *total = emit_name(e, 'a');
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, NO_LANE, -1);
     int outer = n.depth;
     Bounds list = bounds(&n, w);
@@ -237,7 +237,7 @@ static void listed_lanes(Emit *e, const Work *w, int lane)
     const char *type = real ? "float" : "unsigned", *wide = real ? "double" : "unsigned";
     const char *acc = emit_name(e, 'a'), *total = emit_name(e, 'a');
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, lane, -1);
     Bounds list = bounds(&n, w);
     int size;

@@ -1,9 +1,9 @@
 /* loops.c: one kernel from the works of a group. Contract: emit.h. */
 #include "codegen/emit.h"
 
-/* Lanes per block; wider where nothing is private: memory likes long runs. */
-static const int narrow_tiles[] = {64, 32, 16}, wide_tiles[] = {512, 256, 128, 64, 32, 16},
-                 pointwise_tiles[] = {512};
+/* Lanes per block: memory likes long runs, private arrays and their cache short ones. */
+static const int tiles[] = {512, 256, 128, LANES, LANES / 2, LANES / 4};
+enum { SHORT_TILES = 3 }; /* from here on: for blocks with private arrays */
 
 static const double SCRATCH_LIMIT = 256e3, SPILL = 2, FEW_BLOCKS = 8, LAUNCH = 1 << 15,
                     TILED = 0.25; /* a multiplication in registers, in scalar operations */
@@ -196,18 +196,15 @@ static void choose_tile(Emit *e, const WorkList *wl)
         inner |= has_inner(&wl->w[i]);
         private |= wl->w[i].buf < 0;
     }
-    const int *lanes = private ? narrow_tiles : inner ? wide_tiles : pointwise_tiles;
-    int choices = private ? COUNT(narrow_tiles)
-                  : inner ? COUNT(wide_tiles)
-                          : COUNT(pointwise_tiles);
-    int best = -1, best_lanes = lanes[0];
+    int first = private ? SHORT_TILES : 0, end = private || inner ? COUNT(tiles) : 1;
+    int best = -1, best_lanes = tiles[first];
     e->tile = -1;
     double least = whole_cost(e, wl);
     for (int b = 0; b < e->block->n && !has_list(wl); b++)
-        for (int k = 0; k < choices; k++) {
-            e->tile = b, e->tile_lanes = lanes[k];
+        for (int k = first; k < end; k++) {
+            e->tile = b, e->tile_lanes = tiles[k];
             double cost = whole_cost(e, wl);
-            if (cost < least) least = cost, best = b, best_lanes = lanes[k];
+            if (cost < least) least = cost, best = b, best_lanes = tiles[k];
         }
     e->tile = best, e->tile_lanes = best_lanes;
     lay_out_private(e, wl);

@@ -77,7 +77,7 @@ static void emit_value(Emit *e, const Work *w)
 {
     int lane = best_lane(e, w, NULL);
     Nest n;
-    nest_open(&n, e, w, w->node);
+    nest_open(&n, e, w);
     open_out(&n, w, lane, -1);
     open_lane(&n, lane);
     Val v = as_type(&n, argument(&n, w), w->dt);
@@ -156,7 +156,7 @@ static void reduce_along(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *part = acc;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, CHUNK);
     Nest n;
-    nest_open(&n, e, w, w->stores ? w->stores->node : NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, lane, -1);
     int outer = n.depth;
     nest_code(&n, outer, "%s %s = %s;\n", wide ? "double" : type, acc, r.init);
@@ -214,7 +214,7 @@ static void reduce_across(Emit *e, const Work *w, int lane)
     const char *type = acc_type(w->op, w->dt), *acc = emit_name(e, 'a'), *total = NULL;
     bool wide = w->op == OP_sum && w->dt == DT_FLOAT && longer_than(w, w->rank, ROWS);
     Nest n;
-    nest_open(&n, e, w, w->stores ? w->stores->node : NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, lane, -1);
     int size, outer, last = w->space->n - 1;
     const char *count = open_chunks(&n, lane, &size);
@@ -266,7 +266,7 @@ static void emit_top(Emit *e, const Work *w)
         "unsigned *const %s = (unsigned *)%s;\nint *const %s = (int *)%s;\nchar *const %s = %s;\n",
         key, emit_scratch(e, ix_scale(g, count, 4)), best, emit_scratch(e, ix_scale(g, width, 4)),
         work, emit_scratch(e, ix_add(g, ix_scale(g, width, 16), ix_const(g, 3 * 2048 * 4))));
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, NO_LANE, rank_axis);
     int outer = n.depth;
     nest_lanes(&n, row, NULL);
@@ -298,7 +298,7 @@ static void emit_scat(Emit *e, const Work *w)
     emit_value(e, &zero);
     int lane = best_lane(e, w, NULL);
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     if (e->tile >= 0 && lane != TILE_LANE) nest_tile_plain(&n);
     for (int i = w->rank; i < w->space->n; i++) nest_loop(&n, i, false);
     for (int i = 0; i < w->rank; i++)
@@ -341,7 +341,7 @@ static void emit_scan(Emit *e, const Work *w)
     int lane = best_lane(e, w, NULL), along = ix_bare_axis(w->pos->ix[w->node->attr.scan.axis]);
     const char *type = w->dt == DT_FLOAT ? "double" : "unsigned", *acc = emit_name(e, 'a');
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     open_out(&n, w, lane, along);
     if (lane == NO_LANE) {
         nest_code(&n, n.depth, "%s %s = 0;\n", type, acc);

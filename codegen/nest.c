@@ -55,12 +55,12 @@ const char *c_stored(DType dt)
 
 /* ---- opening loops ---- */
 
-void nest_open(Nest *n, Emit *e, const Work *w, const Node *self)
+void nest_open(Nest *n, Emit *e, const Work *w)
 {
     *n = (Nest){.e = e,
                 .w = w,
                 .space = w->space,
-                .self = self,
+                .self = computed_by(w),
                 .depth = 1,
                 .lane_axis = -1,
                 .lane_depth = -1};

@@ -449,8 +449,7 @@ static void find_lifetimes(Plan *p)
         if (p->buffers.v[i].root) p->buffers.v[i].last = p->steps.n;
 }
 
-/* Kernels read what is stored where it is stored: what it was made of may be private to its group.
- */
+/* Kernels read stored values where they are: what these were made of may be private to a group. */
 static void seal_stored(Unit *u)
 {
     int n = u->graph->nodes.n;

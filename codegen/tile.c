@@ -252,7 +252,7 @@ static void fill_table(Emit *e, const Work *w, const char *name, const Ix *value
                        const Ix *at, bool tile)
 {
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     for (int i = 0; i < w->space->n; i++)
         if (axes >> i & 1) nest_loop(&n, i, false);
     if (tile) nest_tile_plain(&n);
@@ -411,7 +411,7 @@ void emit_tile(Emit *e, const Work *w, const Tile *t)
 {
     const uint64_t plain = inner_axes(w) & ~t->rows & ~t->lanes;
     Nest n;
-    nest_open(&n, e, w, NULL);
+    nest_open(&n, e, w);
     if (e->tile >= 0 && !t->tile) nest_tile_plain(&n);
     for (int i = 0; i < w->rank; i++)
         if (plain >> i & 1) nest_loop(&n, i, false);

@@ -112,12 +112,13 @@ static void pad_rows(Grouper *w, Grouping *out)
 {
     for (int i = 0; i < w->products.n; i++) {
         const Contraction *c = &w->products.v[i];
+        if (w->product[c->sum->id] < 0) continue; /* loops compute it after all */
         for (int k = 0; k < 2; k++) {
             int at = out->buffer_of[k ? c->b.node->id : c->a.node->id];
             Buffer *b = at >= 0 ? &out->buffers.v[at] : NULL;
             int64_t length;
             int row = b && b->cls == BUF_TEMP && !b->row ? row_axes(b, &length) : 0;
-            if (!row || length % SAME_SETS || w->product[c->sum->id] < 0) continue;
+            if (!row || length % SAME_SETS) continue;
             b->row = row;
             const Ix *rows = ix_div(w->g, b->count, ix_const(w->g, length), NULL);
             b->count = ix_add(w->g, b->count, ix_scale(w->g, rows, ROW_PAD));

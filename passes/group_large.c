@@ -1,10 +1,11 @@
 /* group_large.c: products that are much larger than what they are made of, and too large to store
  * whole, become loops over pieces with all that lies between them and what shrinks them again:
  *
- *   logits[t,v] = product of h, w        2048 rows at a time: logits, their softmax and gradient,
- *   m[t] = rmax over v, ...              the rows of h's gradient, and w's gradient added up;
- *   d[t,v] = exp(logits - m) / z - ...   nothing of [t,v] exists whole, and nothing is computed
- * twice dh[t,e] = product of d, w dw[v,e] = product of d, h
+ *   logits[t,v] = product of h, w        2048 rows at a time: logits, their
+ *   m[t] = rmax over v, ...              softmax and gradient, the rows of h's
+ *   d[t,v] = exp(logits - m) / z - ...   gradient, and w's gradient added up;
+ *   dh[t,e] = product of d, w            nothing of [t,v] exists whole, and
+ *   dw[v,e] = product of d, h            nothing is computed twice
  *
  * A piece costs its share of packing and of adding up the weights' gradients, about a hundredth of
  * its products (measured at 512 rows of 20000 columns); so values that fit stay whole.
@@ -15,14 +16,15 @@
 #define LARGE 256e6 /* bytes that aren't stored whole */
 #define PIECE 128e6 /* bytes of a piece, at most */
 enum {
-    EXPANDS = 4,    /* times larger than both its operands */
-    MOST_NODES = 64 /* that run in a loop */
+    EXPANDS = 4,     /* times larger than both its operands */
+    MOST_NODES = 64, /* that run in a loop */
+    SHORTEST = 2     /* positions of an axis that can be cut */
 };
 
 typedef struct {
     Grouper *w;
     Node *product;
-    bool *in, *above, *below; /* by node id: in the set; reads it; is read for it */
+    bool *in, *below, *above; /* by node id: in the set; it or what reads it; it or what it reads */
     Ints nodes;
 } Set;
 
@@ -72,12 +74,16 @@ static bool add_between(Set *s)
 
 static int by_id(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
+static double bytes_of(const Grouper *w, const Node *n)
+{
+    return w->elements[n->id] * dtype_bytes(n->dt);
+}
+
 static bool is_large(const Grouper *w, const Contraction *c)
 {
-    double bytes = bytes_at(c->sum, w->syms);
+    double bytes = bytes_of(w, c->sum);
     return bytes >= LARGE && may_join(w, c->sum->id) && !w->root[c->sum->id] &&
-           bytes >= EXPANDS * bytes_at(c->a.node, w->syms) &&
-           bytes >= EXPANDS * bytes_at(c->b.node, w->syms);
+           bytes >= EXPANDS * bytes_of(w, c->a.node) && bytes >= EXPANDS * bytes_of(w, c->b.node);
 }
 
 /* A value and what makes it small again: false if that is spread too far. */
@@ -92,17 +98,17 @@ static bool collect(Set *s)
     return s->nodes.n <= MOST_NODES;
 }
 
-/* Along the outermost axis that is long enough and that all of them can run along; `pieces` of it,
- * or one position each. */
-static bool cut(Set *s, double pieces, int *class)
+/* Along the outermost axis of at least that extent that all of them can run along, in so many
+ * pieces or, where that is more than its positions, one position each. */
+static bool cut(Set *s, double pieces, double least, int *class)
 {
     Grouper *w = s->w;
     const Space *space = s->product->space;
     for (int x = 0; x < s->product->rank; x++) {
         double extent = size_at(space->ext[x], w->syms);
         int64_t size = 1;
-        if (extent < 2 || extent < pieces) continue;
-        while (pieces > 0 && 2 * (double)size * pieces <= extent) size *= 2;
+        if (extent < least) continue;
+        while (2 * (double)size * pieces <= extent) size *= 2;
         if (pieces_make(w, s->nodes, space->ext[x], ix_const(w->g, size), class, s->product))
             return true;
     }
@@ -119,12 +125,12 @@ static void look(void *ctx, Edge e, bool as_index)
 {
     (void)as_index;
     Pick *p = ctx;
-    p->found |= !is_stored_leaf(e.node) && bytes_at(e.node, p->w->syms) >= p->least;
+    p->found |= !is_stored_leaf(e.node) && bytes_of(p->w, e.node) >= p->least;
 }
 
 bool picks_from_large(const Grouper *w, const Node *n)
 {
-    double least = EXPANDS * bytes_at(n, w->syms);
+    double least = EXPANDS * bytes_of(w, n);
     Pick p = {w, least > LARGE ? least : LARGE, false};
     device_reads(n, look, &p);
     return p.found;
@@ -137,7 +143,7 @@ void group_large(Grouper *w, int *class)
     for (int i = 0; i < w->products.n; i++) {
         if (!is_large(w, &w->products.v[i])) continue;
         s.product = w->products.v[i].sum;
-        if (!collect(&s)) continue;
-        if (!cut(&s, bytes_at(s.product, w->syms) / PIECE, class)) cut(&s, 0, class);
+        double pieces = bytes_of(w, s.product) / PIECE;
+        if (collect(&s) && !cut(&s, pieces, pieces, class)) cut(&s, pieces, SHORTEST, class);
     }
 }

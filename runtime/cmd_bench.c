@@ -4,10 +4,10 @@
  * products, measured right before and after, because machines are shared and clocks change.
  */
 #include <dnnl.h>
-#include <sys/resource.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include "runtime/command.h"
 #include "runtime/progress.h"
 #include "runtime/trainer.h"

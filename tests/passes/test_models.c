@@ -1,5 +1,5 @@
-/* The shipped models through the whole pipeline: groups are legal, and not more of them than when
- * this was written. Numbers may only go down. */
+/* The shipped models through the whole pipeline, at sizes where nothing is cut into pieces: groups
+ * are legal, and not more of them than when this was written. Numbers may only go down. */
 #include "pass_test.h"
 #include "frontend/frontend.h"
 
